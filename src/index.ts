@@ -1,0 +1,1 @@
+export { TarspoutError, type TarspoutErrorCode } from './errors.js'
