@@ -5,7 +5,30 @@ const require = createRequire(import.meta.url)
 
 /** What native/binding exports. Arguments are checked before they get here; native code re-checks only what would be unsafe. */
 export interface Addon {
-  encodeHeader(...args: unknown[]): number
+  /**
+   * Encodes a header into `target` from `offset` on. Returns its bytes; if that is more than `target` has there, nothing
+   * was written. An entry no format can hold gives the reasons instead: field, reason, index of the pax record, field, ...
+   *
+   * Text is well-formed, numbers are safe integers, `typeflag` is a character code, `pax` is key, value, key, value, ...
+   */
+  encodeHeader(
+    target: Uint8Array,
+    offset: number,
+    name: string,
+    linkname: string,
+    uname: string,
+    gname: string,
+    size: number,
+    mode: number,
+    mtimeS: number,
+    mtimeNs: number,
+    uid: number,
+    gid: number,
+    typeflag: number,
+    devmajor: number,
+    devminor: number,
+    pax: readonly string[] | undefined,
+  ): number | (string | number)[]
 }
 
 function load(): Addon {
