@@ -4,9 +4,10 @@
  */
 export type NameRules = 'pachyderm' | 'tar'
 
-// Pachyderm takes printable ASCII (hashtree ValidatePath) without the characters of its globs. All that passes here
-// and has neither a slash nor a dot first is a good name; the rest is looked at more closely.
-const PLAIN = /^[ "#$%&',\-0-9:;<=>A-Z\\_`a-z|~][ "#$%&',\-.0-9:;<=>A-Z\\_`a-z|~]*$/
+// Pachyderm takes printable ASCII (hashtree ValidatePath) without the characters of its globs. Names whose parts are
+// made of those and begin with no dot are good; all others are looked at more closely.
+const PART = /[ "#$%&',\-0-9:;<=>A-Z\\_`a-z|~][ "#$%&',\-.0-9:;<=>A-Z\\_`a-z|~]*/.source
+const PLAIN = new RegExp(`^${PART}(?:/${PART})*$`)
 const NOT_PRINTABLE_ASCII = /[^ -~]/
 const GLOB = /[*?[\]{}!()@+^]/
 
@@ -14,10 +15,11 @@ const GLOB = /[*?[\]{}!()@+^]/
  * The rule a name breaks, as the end of a sentence that begins with "the name", or undefined if it breaks none.
  *
  * Source of Pachyderm's rules: pfs server `checkFilePath`, hashtree `ValidatePath` and the glob class of `hashdb`, the same
- * from 1.9.0 to 1.11.9. Stricter than those in three points, where Pachyderm would store the file under another
+ * from 1.9.0 to 1.11.9. Throws TypeError if `name` is no string. Stricter than those in three points, where Pachyderm would store the file under another
  * name than the entry has: no slash at the start, none at the end, no `..` anywhere.
  */
 export function checkName(name: string, rules: NameRules): string | undefined {
+  if (typeof name !== 'string') throw new TypeError(`name must be a string, found ${typeof name}`)
   if (rules === 'pachyderm') return PLAIN.test(name) ? undefined : pachydermRule(name)
   if (name === '') return 'must not be empty'
   return name.includes('\0') ? 'must not contain a NUL' : undefined
