@@ -14,6 +14,7 @@ import (
 	"math/rand"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -55,6 +56,8 @@ var (
 	log   *os.File
 	count int
 	start = time.Now()
+	// Held while a commit is being finished: the process does not end then.
+	finishing sync.Mutex
 )
 
 func tell(format string, args ...any) {
@@ -113,6 +116,8 @@ func readEntries(in io.Reader, begin func() *commit) error {
 }
 
 func finish(c *commit, err error) {
+	finishing.Lock()
+	defer finishing.Unlock()
 	tell("finishing")
 	wait := *finishMs
 	if *finishMaxMs > wait {
@@ -184,11 +189,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	// Go restarts interrupted calls, so unlike reader.cc it ends at once; a commit that is being finished is lost.
+	// Go restarts interrupted calls, so unlike reader.cc this ends in the middle of reading too.
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
 	go func() {
 		<-stop
+		finishing.Lock()
 		os.Exit(0)
 	}()
 	var in *os.File
