@@ -15,11 +15,14 @@ int main(int argc, char** argv) {
   const int64_t times = options.Number("--times", 0);
   options.Finish();
   readers::InstallStop();
+  int64_t probes = 0;
   for (int64_t i = 0; (times == 0 || i < times) && readers::stop_requested == 0; ++i) {
     const int fd = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     readers::SleepUs(hold_us);
     if (fd >= 0) close(fd);
+    if (fd >= 0) ++probes;
     readers::SleepUs(every_us);
   }
+  std::printf("%lld\n", static_cast<long long>(probes));
   return 0;
 }
