@@ -29,6 +29,8 @@ constexpr int64_t kFirstPollNs = 10'000;
 constexpr int64_t kMostPollNs = 160'000;  // then reads are watched instead
 constexpr size_t kCutBytes = 256;  // half a header: no reader takes it for the end of an archive
 
+constexpr int64_t kLateReportNs = 20'000;      // a read is reported that much after FIONREAD shows it
+
 const uint8_t kZeros[1024] = {};
 
 int64_t PauseBeforeAttempt(uint32_t attempt) {
@@ -231,7 +233,7 @@ void Channel::TakeItems(int64_t now) {
 // alone. Per archive, one at a time.
 void Channel::Admit(int64_t now) {
   while (!backlog_.empty() && !is_streaming_) {
-    const bool may_follow = options_.is_persistent || window_.IsEmpty();
+    const bool may_follow = options_.is_persistent || (window_.IsEmpty() && !write_end_.IsOpen());
     if (backlog_finished_ > 0) {
       if (!may_follow) return;
     } else if (!options_.is_raw &&
@@ -456,6 +458,7 @@ bool Channel::Sending(int64_t now) {
     WakeAt(again_at_);
     return false;
   }
+  if (!is_head_started_) StartHead(false);
   const Wrote wrote = WriteUpTo(SendLimit(), now);
   if (wrote == Wrote::kFailed) return true;
   const int64_t consumed = SampleAndDrain();
@@ -689,14 +692,18 @@ bool Channel::JudgeHead(int64_t consumed, int64_t now) {
   const Archive& head = window_.Head();
   if (head.IsNudge()) {
     if (consumed < head.end) return false;
-    window_.PopHead();
+    PopHead();
     if (!window_.IsEmpty()) StartHead(consumed > window_.una());
     return true;
   }
   const bool is_written = !head.IsOpen() && window_.nxt() >= head.end;
-  // The sample may be older than a touch: whether bytes were left unread then is for a newer one to
-  // say.
-  const int64_t latest = trail_.IsTouched() ? Sample() : consumed;
+  int64_t latest = consumed;
+  if (!trail_.IsUntouched()) {
+    // What was seen may be newer than the sample. If even now nothing of the archive is consumed, all of it was between
+    // archives, a late report of the last one's reads included.
+    latest = Sample();
+    if (latest == head.start) trail_.Reset(false, false);
+  }
   trail_.Sampled(consumed > head.start, !is_written || latest < head.end);
   if (trail_.IsDoubtful()) {
     Enter(State::kDraining);
@@ -749,7 +756,7 @@ bool Channel::JudgeWide(int64_t consumed) {
         options_.must_commit && !head.IsNudge() ? head.end < consumed : head.end <= consumed;
     if (!is_confirmed) break;
     if (head.IsNudge()) {
-      window_.PopHead();
+      PopHead();
     } else {
       DeliverHead(consumed);
     }
@@ -781,7 +788,7 @@ void Channel::DeliverHead(int64_t consumed) {
                       .number = head.number,
                       .attempts = head.attempts,
                       .blocked_ns = std::exchange(head_blocked_ns_, 0)};
-  window_.PopHead();  // first: who hears of the delivery finds the borrowed memory given back
+  PopHead();  // first: who hears of the delivery finds the borrowed memory given back
   Tell(report);
   if (options_.is_raw || is_wide_) return;
   const bool is_quiet = trail_.IsQuiet();
@@ -800,15 +807,32 @@ void Channel::DeliverHead(int64_t consumed) {
   }
 }
 
+void Channel::PopHead() {
+  window_.PopHead();
+  if (window_.IsEmpty()) is_head_started_ = false;
+}
+
 // A new archive comes to the head of the window.
 void Channel::StartHead(bool being_read) {
+  is_head_started_ = true;
   settle_until_ = 0;
   next_trail_.Reset(true);
   if (is_wide_) return;
   SetReadsWatched(true);
   // What readers did until now was between archives. Not so if the archive is on its way already.
-  if (!being_read && is_tracked_) engine_.DrainSights();
+  if (!being_read && is_tracked_) {
+    if (quiet_archives_ == 0) AwaitLateReport();
+    engine_.DrainSights();
+  }
   trail_.Reset(being_read);
+}
+
+// A read is reported some microseconds after FIONREAD shows it. With readers that come and go by nature it must not be
+// taken for a read of the next archive: the next coming would look like doubt.
+void Channel::AwaitLateReport() {
+  const int64_t until = NowNs() + kLateReportNs;
+  while (NowNs() < until) {
+  }
 }
 
 void Channel::AppendNudge(int64_t now) {

@@ -227,7 +227,9 @@ class Channel : public std::enable_shared_from_this<Channel> {
   bool JudgeWide(int64_t consumed);
   bool JudgeRaw(int64_t consumed);
   void DeliverHead(int64_t consumed);
+  void PopHead();
   void StartHead(bool being_read);
+  void AwaitLateReport();
   void AppendNudge(int64_t now);
   void Narrow();
   void Rest(int64_t now);
@@ -292,8 +294,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   bool is_tracked_ = false;  // inotify watches the FIFO
   bool reads_watched_ = false;
   bool is_wide_ = false;  // several archives in flight
-  bool readers_moved_ =
-      false;  // wide: an open, a close, an overflow or EPIPE since the last judgement
+  bool is_head_started_ = false;  // the trail is the head archive's
+  bool readers_moved_ = false;    // wide: an open, a close, an overflow or EPIPE since judged last
   bool path_changed_ = false;
   bool resumes_ = false;  // reopening in doubt: what was written before may still be in the pipe
   bool foreign_told_ = false;

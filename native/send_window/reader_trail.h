@@ -30,9 +30,10 @@ class ReaderTrail {
 
   // A new archive comes to the head. `being_read`: its first bytes were already taken, by a reader
   // just found fit.
-  void Reset(bool being_read) {
+  void Reset(bool being_read, bool quiet = true) {
     *this = ReaderTrail();
     first_read_ = being_read;
+    quiet_ = quiet;
   }
 
   void Opened(int64_t now_ns);
@@ -50,6 +51,8 @@ class ReaderTrail {
   void MarkRead() { is_read_ = true; }
 
   bool WasFirstRead() const { return first_read_; }
+  // Nothing was seen that could matter.
+  bool IsUntouched() const { return !first_read_ || (quiet_ && !doubtful_); }
   bool IsTouched() const { return path_ != Path::kNone; }
   bool IsRead() const { return is_read_; }
   bool IsDoubtful() const { return doubtful_; }
