@@ -1,3 +1,5 @@
+export { type PackCallback, type PackOptions, type PackStream, pack } from './drop-in/pack.js'
+export type { PackHeader } from './drop-in/pack-header.js'
 export { TarspoutError, type TarspoutErrorCode } from './errors.js'
 export type { Body, BodyChunk, Entry, EntryFields, EntryType } from './tar/entry.js'
 export { encodeHeader } from './tar/header.js'

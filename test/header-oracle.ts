@@ -16,6 +16,8 @@ export interface OracleEntry {
   devmajor: number
   devminor: number
   pax: Record<string, string>
+  /** Both names as records where one of them or `pax` needs it. */
+  namesInPax?: boolean
 }
 
 const utf8 = new TextEncoder()
@@ -30,13 +32,15 @@ export function oracle(entry: OracleEntry): Buffer | undefined {
   }
   const inBlock = { ...entry, name: Buffer.from(entry.name), prefix: Buffer.alloc(0), mtime: Number(seconds) }
 
-  const split = splitName(Buffer.from(entry.name))
-  if (isAscii(entry.name) && split) Object.assign(inBlock, split)
+  const split = isAscii(entry.name) ? splitName(Buffer.from(entry.name)) : undefined
+  const longLink = !isAscii(entry.linkname) || byteLength(entry.linkname) > 100
+  const moved = entry.namesInPax && (!split || longLink || Object.keys(entry.pax).length > 0)
+  if (split && !moved) Object.assign(inBlock, split)
   else {
     own('path', entry.name)
     inBlock.name = Buffer.from('PaxHeader')
   }
-  if (!isAscii(entry.linkname) || byteLength(entry.linkname) > 100) {
+  if (longLink || (moved && entry.linkname !== '')) {
     own('linkpath', entry.linkname)
     inBlock.linkname = 'PaxHeader'
   }
@@ -68,7 +72,7 @@ export function oracle(entry: OracleEntry): Buffer | undefined {
     ...inBlock,
     name: Buffer.from('PaxHeader'),
     prefix: Buffer.alloc(0),
-    linkname: '',
+    linkname: records.some(([key]) => key === 'linkpath') ? 'PaxHeader' : '',
     typeflag: 'x',
     size: body.length,
   }

@@ -1,6 +1,8 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { type Entry, encodeHeader, TarspoutError } from 'tarspout'
+import { headerFields } from '../dist/tar/fields.js'
+import { headerBlocks } from '../dist/tar/header.js'
 import { type OracleEntry, oracle } from './header-oracle.js'
 import { Random } from './random.js'
 
@@ -31,7 +33,7 @@ const around = (limit: number) => [limit - 1, limit, limit + 1]
 const aroundNs = (limit: bigint) => [limit - 1n, limit, limit + 1n]
 
 // Values on both sides of every limit of a field.
-const VALUES: { [K in keyof OracleEntry]: readonly OracleEntry[K][] } = {
+const VALUES: { [K in keyof OracleEntry]-?: readonly OracleEntry[K][] } = {
   name: [
     '',
     'a',
@@ -81,6 +83,7 @@ const VALUES: { [K in keyof OracleEntry]: readonly OracleEntry[K][] } = {
   linkname: ['', 'b', 'é', ...[99, 100, 101].map((n) => 'l'.repeat(n)), 'a\0'],
   devmajor: [-1, 0, 8, ...around(2 ** 18), ...around(2 ** 21)],
   devminor: [-1, 0, 8, ...around(2 ** 18), ...around(2 ** 21)],
+  namesInPax: [false, true],
   pax: [
     {},
     { comment: 'x' },
@@ -100,10 +103,17 @@ const VALUES: { [K in keyof OracleEntry]: readonly OracleEntry[K][] } = {
   ],
 }
 
+// The layout with both names in pax is the drop-in's, not part of encodeHeader().
+function encode(row: OracleEntry): Buffer {
+  const { namesInPax = false, ...entry } = row
+  if (!namesInPax) return Buffer.from(encodeHeader(entryOf(entry)))
+  return Buffer.from(headerBlocks({ ...headerFields(entryOf(entry), entry.size), namesInPax }))
+}
+
 function same(row: OracleEntry): 'encoded' | 'refused' {
   const want = oracle(row)
   try {
-    const got = Buffer.from(encodeHeader(entryOf(row)))
+    const got = encode(row)
     if (want === undefined) throw new Error('the oracle refuses it, the encoder does not')
     if (!got.equals(want)) throw new Error('the bytes differ')
     return 'encoded'
@@ -122,7 +132,12 @@ test('each value of each field gives the bytes of the oracle, or is refused by b
   for (const typeflag of ['0', '2', '5'] as const) {
     for (const key of Object.keys(VALUES) as (keyof OracleEntry)[]) {
       for (const value of VALUES[key]) {
-        const base = { ...PLAIN, typeflag, linkname: typeflag === '2' ? 'target' : '' }
+        const base = {
+          ...PLAIN,
+          typeflag,
+          linkname: typeflag === '2' ? 'target' : '',
+          namesInPax: typeflag === '2',
+        }
         counts[same({ ...base, [key]: value })]++
       }
     }
@@ -163,6 +178,7 @@ test('any well-formed text and any numbers give the bytes of the oracle', (t) =>
     linkname: text,
     devmajor: fc.nat(2 ** 21),
     devminor: fc.nat(2 ** 21),
+    namesInPax: fc.boolean(),
     pax: fc.dictionary(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }), text, {
       noNullPrototype: true,
     }),

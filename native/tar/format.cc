@@ -41,6 +41,7 @@ class Decider {
     if (!FitsOctal7(header_.devmajor)) Fail(Field::kDevmajor, Reason::kDeviceRange);
     if (!FitsOctal7(header_.devminor)) Fail(Field::kDevminor, Reason::kDeviceRange);
     for (size_t i = 0; i < header_.pax.size(); ++i) CheckRecord(static_cast<uint32_t>(i));
+    if (header_.names_in_pax) MoveNames();
     if (decision_.fault_count == 0) Measure();
     return decision_;
   }
@@ -114,6 +115,15 @@ class Decider {
       if (record.value.empty()) fail(Reason::kPaxEmpty);
       if (HasNul(record.value)) fail(Reason::kPaxNul);
     }
+  }
+
+  void MoveNames() {
+    const bool needed =
+        decision_.NeedsRecord(Field::kName) || decision_.NeedsRecord(Field::kLinkname);
+    if (!needed && header_.pax.empty()) return;
+    Record(Field::kName);
+    decision_.prefix_bytes = 0;
+    if (!header_.linkname.empty()) Record(Field::kLinkname);
   }
 
   void Measure() {

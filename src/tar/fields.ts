@@ -17,6 +17,8 @@ export interface HeaderFields {
   typeflag: number
   devmajor: number
   devminor: number
+  /** tar-stream's layout: where name, linkname or `pax` need records, both names are records. */
+  namesInPax: boolean
   /** Key, value, key, value, ... */
   pax: string[] | undefined
 }
@@ -48,6 +50,7 @@ export function headerFields(entry: EntryFields, size: number): HeaderFields {
     typeflag,
     devmajor: integer('devmajor', entry.devmajor ?? 0),
     devminor: integer('devminor', entry.devminor ?? 0),
+    namesInPax: false,
     pax: entry.pax === undefined ? undefined : records(entry.pax),
   }
 }

@@ -66,6 +66,7 @@ function writeHeader(fields: HeaderFields, target: Uint8Array, offset: number): 
     fields.typeflag,
     fields.devmajor,
     fields.devminor,
+    fields.namesInPax,
     fields.pax,
   )
   if (typeof result === 'number') return result

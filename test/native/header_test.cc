@@ -359,7 +359,7 @@ TEST("pax headers carry the fields that fit, padded with zeros, with a right che
   CHECK(bytes.size() == 3 * kBlockSize);
   CHECK(bytes[156] == 'x');
   CHECK(FieldOf(bytes, tarspout::tar::kNameField).c_str() == std::string("PaxHeader"));
-  CHECK(FieldOf(bytes, tarspout::tar::kLinknameField).c_str() == std::string());
+  CHECK(FieldOf(bytes, tarspout::tar::kLinknameField).c_str() == std::string("PaxHeader"));
   const std::string_view main = LastBlock(bytes);
   CHECK(main[156] == '2');
   CHECK(FieldOf(main, tarspout::tar::kNameField).c_str() == std::string("PaxHeader"));
@@ -374,6 +374,28 @@ TEST("pax headers carry the fields that fit, padded with zeros, with a right che
   const std::string records = PaxOf(bytes);
   CHECK(bytes.substr(kBlockSize + records.size(), kBlockSize - records.size()) ==
         std::string(kBlockSize - records.size(), '\0'));
+}
+
+TEST(
+    "with names_in_pax both names are records as soon as one of them, or a caller's record, needs "
+    "pax") {
+  const std::string link = Repeat('l', 101);
+  const std::string name = Repeat('p', 60) + "/" + Repeat('t', 60);
+  const PaxRecord record{"k", "v"};
+  EntryHeader header{.name = name, .linkname = "b", .typeflag = '2', .names_in_pax = true};
+  CHECK(IsPlain(header));
+  header.mtime_ns = 1;
+  CHECK(Needs(header, {Field::kMtime}));
+  header.mtime_ns = 0;
+  header.pax = {&record, 1};
+  CHECK(PaxOf(Encoded(header)) == "131 path=" + name + "\n14 linkpath=b\n6 k=v\n");
+  CHECK(FieldOf(LastBlock(Encoded(header)), tarspout::tar::kPrefixField).c_str() == std::string());
+  header.pax = {};
+  header.linkname = link;
+  CHECK(Needs(header, {Field::kName, Field::kLinkname}));
+  header.linkname = "b";
+  header.name = "\xc3\xa9";
+  CHECK(Needs(header, {Field::kName, Field::kLinkname}));
 }
 
 TEST("a target that is too small is told the need and left alone") {
