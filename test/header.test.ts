@@ -220,6 +220,7 @@ test('each type word is its POSIX typeflag', (t) => {
     const error = t.throws(() => encodeHeader({ name: 'a', type }), { instanceOf: TarspoutError }, type)
     t.is(error?.code, 'ERR_TAR_FIELD')
     t.is(error?.field, 'type')
+    t.true(error?.message.includes(JSON.stringify(type)))
   }
 })
 

@@ -13,7 +13,9 @@ export interface HeaderFields {
   mtime: Mtime
   uid: number
   gid: number
-  /** A character code. */
+  /** As the caller gave it, for messages. */
+  type: string
+  /** A character code; 0 for a type that has none. */
   typeflag: number
   devmajor: number
   devminor: number
@@ -47,6 +49,7 @@ export function headerFields(entry: EntryFields, size: number): HeaderFields {
     mtime: splitMtime(entry.mtime),
     uid: integer('uid', entry.uid ?? 0),
     gid: integer('gid', entry.gid ?? 0),
+    type: entry.type ?? 'file',
     typeflag,
     devmajor: integer('devmajor', entry.devmajor ?? 0),
     devminor: integer('devminor', entry.devminor ?? 0),

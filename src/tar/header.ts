@@ -96,7 +96,6 @@ function found(fields: HeaderFields, field: string, record: number): string {
     const [key, value] = fields.pax?.slice(2 * record, 2 * record + 2) ?? []
     return `${JSON.stringify(key)}: ${JSON.stringify(shortened(value ?? ''))}`
   }
-  if (field === 'type') return JSON.stringify(String.fromCharCode(fields.typeflag))
   if (field === 'mode') return `0o${fields.mode.toString(8)}`
   return JSON.stringify(fields[field as keyof HeaderFields])
 }
