@@ -67,7 +67,7 @@ export function oracle(entry: OracleEntry): Buffer | undefined {
   if (records.length === 0) return block(inBlock)
 
   const body = Buffer.concat(records.map(([key, value]) => record(key, value)))
-  if (body.length > 1048576) return undefined
+  if (body.length > 1_000_000) return undefined
   const extended = {
     ...inBlock,
     name: Buffer.from('PaxHeader'),
@@ -86,7 +86,7 @@ export function oracle(entry: OracleEntry): Buffer | undefined {
 
 function isEncodable(entry: OracleEntry): boolean {
   const { name, typeflag, pax } = entry
-  if (!/^[0-7ABCEFGHIJOPQRTUWYZ]$/.test(typeflag)) return false
+  if (!/^[0-7]$/.test(typeflag)) return false
   if (name === '' || (name.endsWith('/') && typeflag !== '5')) return false
   if ([name, entry.linkname, entry.uname, entry.gname].some((text) => text.includes('\0'))) return false
   if ('12'.includes(typeflag) && entry.linkname === '') return false

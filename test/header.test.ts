@@ -99,7 +99,7 @@ const VALUES: { [K in keyof OracleEntry]-?: readonly OracleEntry[K][] } = {
     { uname: '' },
     { 'a=b': 'c' },
     { '': 'c' },
-    ...around(1048576).map((bytes) => ({ k: 'v'.repeat(bytes - 11) })),
+    ...around(1_000_000).map((bytes) => ({ k: 'v'.repeat(bytes - 11) })),
   ],
 }
 
@@ -174,7 +174,7 @@ test('any well-formed text and any numbers give the bytes of the oracle', (t) =>
     gid: id,
     uname: text,
     gname: text,
-    typeflag: fc.constantFrom('0', '7', 'A'),
+    typeflag: fc.constantFrom('0', '7'),
     linkname: text,
     devmajor: fc.nat(2 ** 21),
     devminor: fc.nat(2 ** 21),
@@ -216,7 +216,7 @@ test('each type word is its POSIX typeflag', (t) => {
   for (const [type, flag] of Object.entries(words)) {
     t.is(String.fromCharCode(encodeHeader({ name: 'a', linkname: 'b', type })[156] ?? 0), flag)
   }
-  for (const type of ['pax-header', 'x', 'g', 'toString', '', 'é', '01']) {
+  for (const type of ['pax-header', 'x', 'g', 'A', '8', '\0', 'toString', '', 'é', '01']) {
     const error = t.throws(() => encodeHeader({ name: 'a', type }), { instanceOf: TarspoutError }, type)
     t.is(error?.code, 'ERR_TAR_FIELD')
     t.is(error?.field, 'type')

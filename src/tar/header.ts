@@ -94,6 +94,7 @@ function unencodable(fields: HeaderFields, faults: (string | number)[]): Tarspou
 function found(fields: HeaderFields, field: string, record: number): string {
   if (field === 'pax') {
     const [key, value] = fields.pax?.slice(2 * record, 2 * record + 2) ?? []
+    if (key === undefined) return 'more'
     return `${JSON.stringify(key)}: ${JSON.stringify(shortened(value ?? ''))}`
   }
   if (field === 'mode') return `0o${fields.mode.toString(8)}`
