@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { Writable } from 'node:stream'
 import test from 'ava'
 import tarStream from 'tar-stream'
@@ -211,4 +212,12 @@ test('archives of many entries are the same bytes', async (t) => {
     const seed = random.below(2 ** 31)
     t.deepEqual(await write(make.tarspout, seed), await write(make.tarStream, seed))
   }
+})
+
+test('docs/format.md lists these differences and no others', (t) => {
+  const page = readFileSync(new URL('../docs/format.md', import.meta.url), 'utf8')
+  const table = /<!-- differences: [^>]* -->([\s\S]*?)<!-- end -->/.exec(page)?.[1] ?? ''
+  const rows = table.split('\n').filter((line) => line.startsWith('| '))
+  const want = DIFFERENCES.map(({ when, tarStream, tarspout }) => `| ${when} | ${tarStream} | ${tarspout} |`)
+  t.deepEqual(rows.slice(2), want)
 })

@@ -61,6 +61,7 @@ export const GRID: Row[] = [
   row('owner', 'ids 2097151', { uid: 2097151, gid: 2097151 }),
   row('owner', 'ids 2097152', { uid: 2097152, gid: 2097152 }),
   row('owner', 'ids 4294967294', { uid: 4294967294, gid: 4294967294 }),
+  row('owner', 'ids 2097152, no names', { uid: 2097152, gid: 2097152, uname: '', gname: '' }),
   row('mtime', '1970', { mtime: 0n }),
   row('mtime', '1 s before 1970', { mtime: -S }),
   row('mtime', '3599.5 s before 1970', { mtime: -3_599_500_000_000n }),
