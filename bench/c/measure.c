@@ -6,11 +6,13 @@
 #include "common.h"
 
 int main(int argc, char** argv) {
+  end_with_parent();
   if (argc < 2) usage("measure PROGRAM [ARGUMENT ...]");
   int64_t started = now_ns();
   pid_t child = fork();
   if (child < 0) die("fork");
   if (child == 0) {
+    end_with_parent();
     dup2(STDERR_FILENO, STDOUT_FILENO);  // standard output is for the result
     execvp(argv[1], argv + 1);
     die(argv[1]);

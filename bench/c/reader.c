@@ -52,6 +52,7 @@ static struct options parse(int argc, char** argv) {
 }
 
 int main(int argc, char** argv) {
+  end_with_parent();
   if (argc < 2) usage("reader FIFO [option=value ...]");
   struct options o = parse(argc, argv);
   struct sigaction action = {.sa_handler =

@@ -116,9 +116,18 @@ static void archives(int persistent, const char* fifo, const char* path, size_t 
   int64_t started = now_ns();
   int fd = persistent ? open_write_end(fifo) : -1;
   for (int64_t i = 0; i < count; i++) {
-    if (!persistent) fd = open_write_end(fifo);
-    write_all(fd, b.data + ((size_t)i % slots) * bytes, bytes);
-    if (persistent) continue;
+    unsigned char* archive = b.data + ((size_t)i % slots) * bytes;
+    if (persistent) {
+      write_all(fd, archive, bytes);
+      continue;
+    }
+    fd = open_write_end(fifo);
+    // A reader that is just closing takes nothing: the archive, one write, goes to the next.
+    while (write(fd, archive, bytes) != (ssize_t)bytes) {
+      if (errno != EPIPE) die("write");
+      close(fd);
+      fd = open_write_end(fifo);
+    }
     while (unread(fd) > 0) {
     }
     close(fd);
@@ -152,6 +161,8 @@ static void latency(const char* fifo, const char* path, size_t bytes, int64_t co
 }
 
 int main(int argc, char** argv) {
+  end_with_parent();
+  signal(SIGPIPE, SIG_IGN);
   const char* mode = argc > 1 ? argv[1] : "";
   if (argc == 6 && (strcmp(mode, "copy") == 0 || strcmp(mode, "vmsplice") == 0)) {
     stream(mode[0] == 'v', argv[2], argv[3], atoll(argv[4]), (size_t)atoll(argv[5]));
