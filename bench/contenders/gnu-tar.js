@@ -5,7 +5,7 @@ import { filesFolder, readNames } from '../lib/workloads.js'
 
 export const about = {
   title: 'GNU tar of the same files',
-  kind: 'peer',
+  kind: 'program',
   packages: [],
   skips: (workload) => (workload.pauseMs ? 'a process per archive is not an idle writer' : undefined),
 }
