@@ -10,7 +10,8 @@
 //     many bytes came mark=BYTES     notes the time whenever another so many bytes have come
 //
 // SIGTERM ends it early. Prints one JSON object: bytes, opens, reads, firstByteAt, lastByteAt
-// (CLOCK_MONOTONIC, ns), and what the options asked for.
+// (CLOCK_MONOTONIC, ns), firstBytes (of the first read), pipeCapacity, and what the options asked
+// for.
 #include "common.h"
 #include "entries.h"
 
@@ -66,7 +67,7 @@ int main(int argc, char** argv) {
   int64_t* mark_times = NULL;
   uint64_t bytes_hash = kHashStart;
   struct entries entries = {.hash = kHashStart};
-  int64_t bytes = 0, reads = 0, opens = 0, first = 0, last = 0, capacity = 0;
+  int64_t bytes = 0, reads = 0, opens = 0, first = 0, first_bytes = 0, last = 0, capacity = 0;
 
   do {
     int fd = open(argv[1], O_RDONLY | O_CLOEXEC);
@@ -81,7 +82,10 @@ int main(int argc, char** argv) {
       if (n < 0) die("read");
       if (n == 0) break;
       last = now_ns();
-      if (reads++ == 0) first = last;
+      if (reads++ == 0) {
+        first = last;
+        first_bytes = n;
+      }
       if (o.verify) {
         bytes_hash = hash_bytes(bytes_hash, buffer, (size_t)n);
         entries_add(&entries, buffer, (size_t)n);
@@ -107,7 +111,7 @@ int main(int argc, char** argv) {
 
   printf("{\"bytes\":%lld,\"opens\":%lld,\"reads\":%lld,\"firstByteAt\":%lld,\"lastByteAt\":%lld,",
          (long long)bytes, (long long)opens, (long long)reads, (long long)first, (long long)last);
-  printf("\"pipeCapacity\":%lld", (long long)capacity);
+  printf("\"firstBytes\":%lld,\"pipeCapacity\":%lld", (long long)first_bytes, (long long)capacity);
   if (o.verify) {
     printf(",\"bytesHash\":\"%016llx\",\"entriesHash\":\"%016llx\",\"entries\":%lld,\"fault\":",
            (unsigned long long)bytes_hash, (unsigned long long)entries.hash,

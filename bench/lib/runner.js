@@ -9,7 +9,8 @@ import { quantile } from './statistics.js'
 import { cycleFile, filesFolder, mode, mtime } from './workloads.js'
 
 const caseFile = fileURLToPath(new URL('./case.js', import.meta.url))
-const runLimitMs = 15_000
+const runLimitMs = 10_000
+const longRunLimitMs = 120_000
 const readerGraceMs = 500
 const verifyBytesAimed = 2 << 20
 const verifyEntriesMost = 2000
@@ -109,13 +110,13 @@ async function finish(reader) {
   }
 }
 
-async function runOnce(workspace, contender, workload, count, readerOptions) {
+async function runOnce(workspace, contender, workload, count, readerOptions, limitMs) {
   const fifo = workspace.makeFifo()
   const options = { ...workload.reader, ...readerOptions }
   if (workload.connection === 'per-archive') options.reopen = workload.bytesOf(count)
   if (workload.metric === 'latency') options.mark = workload.archiveBytes
   const reader = startReader(fifo, options)
-  const answered = contender.answer()
+  const answered = contender.answer(limitMs)
   contender.send({ fifo, count, folder: workspace.prepare(workload) })
   const writer = await answered
   if (writer.failed) {
@@ -162,8 +163,8 @@ function latenciesOf(writer, read) {
 }
 
 /**
- * The reference: the hashes of a workload's verification count of entries, as the C writer sends them.
- * verified: what each contender's first run gave.
+ * Runs cases. The first run of each contender with a workload is hashed by the reader and compared with what the
+ * C writer sends; how fast the earlier runs were decides how many entries the next one sends.
  */
 export class Bench {
   #workspace
@@ -213,6 +214,24 @@ export class Bench {
     const sameBytes = read.bytesHash === reference.read.bytesHash
     this.#verified.set(key, { sameBytes, bytesPerEntry: read.bytes / reference.count })
     this.#rates.set(key, (reference.count / run.elapsedNs) * 1e6) // entries per ms
+  }
+
+  /** One run of a given number of entries, after a short one: { failed } or the numbers. */
+  async runFixed(name, workload, wanted) {
+    const contender = new Contender(name, workload)
+    try {
+      const started = await contender.answer()
+      if (started.failed) throw new Failure(started.failed)
+      const count = workload.roundCount(wanted)
+      await runOnce(this.#workspace, contender, workload, Math.min(count, workload.roundCount(20_000)))
+      const timed = await runOnce(this.#workspace, contender, workload, count, {}, longRunLimitMs)
+      return measure(workload, timed, workload.archiveBytes)
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      return { failed: error.message }
+    } finally {
+      contender.end()
+    }
   }
 
   /** One round of one case: { failed } or the numbers. */
