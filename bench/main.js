@@ -5,7 +5,8 @@
 //   --only NAME           only this workload (may be repeated); writes no file
 //   --contender TEXT      only contenders whose name has TEXT, and the C writers (may be repeated); writes no file
 //   --rounds N            another number of rounds
-//   micro | limits        the microbenches, or memory, flatness and event loop (see their files)
+//   micro | limits | selftest
+//                         the microbenches; memory, flatness and event loop; the bench's own checks (see the files)
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { cpus, release, totalmem } from 'node:os'
@@ -99,7 +100,7 @@ async function compare() {
   const startedAt = process.hrtime.bigint()
   const rounds = Number(options.rounds ?? (options.quick ? 1 : 3))
   if (!Number.isInteger(rounds) || rounds < 1) throw new RangeError('--rounds takes a whole number from 1')
-  const pace = options.quick ? { timedMs: 150, warmMs: 50 } : { timedMs: 200, warmMs: 60 }
+  const pace = options.quick ? { timedMs: 150, warmMs: 50 } : { timedMs: 150, warmMs: 50 }
   const workloads = (options.only ?? workloadNames)
     .map(findWorkload)
     .filter((workload) => options.only || !options.quick || workload.quick)
@@ -165,7 +166,7 @@ async function compare() {
 }
 
 install()
+const others = ['micro', 'limits', 'selftest']
 if (positionals.length === 0) await compare()
-else if (positionals[0] === 'micro') await import('./micro.js')
-else if (positionals[0] === 'limits') await import('./limits.js')
-else throw new RangeError(`unknown: ${positionals[0]}; there are micro and limits`)
+else if (others.includes(positionals[0])) await import(`./${positionals[0]}.js`)
+else throw new RangeError(`no ${positionals[0]}; there are ${others.join(', ')}`)

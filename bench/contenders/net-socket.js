@@ -1,6 +1,6 @@
 import { openSocket, sendArchives, writeChunk } from '../lib/peers.js'
 
-export const about = { title: 'net.Socket, archive encoded before', kind: 'bytes', packages: [] }
+export const about = { title: 'net.Socket, bytes only', kind: 'bytes', packages: [] }
 
 export const run = (fifoPath, load) =>
   sendArchives(fifoPath, load, openSocket, async (stream, archive) => {

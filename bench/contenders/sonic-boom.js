@@ -1,7 +1,7 @@
 import SonicBoom from 'sonic-boom'
 import { sendArchives, writeChunk } from '../lib/peers.js'
 
-export const about = { title: 'sonic-boom, archive encoded before', kind: 'bytes', packages: ['sonic-boom'] }
+export const about = { title: 'sonic-boom, bytes only', kind: 'bytes', packages: ['sonic-boom'] }
 
 const open = (dest) => new SonicBoom({ dest, contentMode: 'buffer', maxWrite: 1 << 20, sync: false })
 

@@ -2,7 +2,7 @@ import { sendArchives, writeChunk } from '../lib/peers.js'
 import { tarspout } from '../lib/tarspout.js'
 
 export const about = {
-  title: 'tarspout createFifoWriteStream(), archive encoded before',
+  title: 'tarspout createFifoWriteStream(), bytes only',
   kind: 'bytes',
   packages: [],
 }

@@ -1,14 +1,16 @@
 // The chart of a run: one panel per workload, one bar per contender, the C writer that copies as the mark to
 // reach. Plain SVG that follows the reader's light or dark background.
 
+import { copying, splicing } from './contenders.js'
+
 const width = 860
-const labelWidth = 330
+const labelWidth = 320
 const valueWidth = 150
 const barWidth = width - labelWidth - valueWidth
 const rowHeight = 21
 const barHeight = 13
 const panelGap = 26
-const headHeight = 44
+const headHeight = 82
 const margin = 16
 
 const style = `
@@ -21,7 +23,6 @@ const style = `
   .tarspout { fill: #1a7f5a }
   .peer { fill: #bc6c25 }
   .program { fill: #5b7fa6 }
-  .bytes { fill: #b9a48a }
   .mark { stroke: #59636e; stroke-dasharray: 3 3 }
   .us { font-weight: 600 }
   @media (prefers-color-scheme: dark) {
@@ -32,7 +33,6 @@ const style = `
     .tarspout { fill: #3fb98a }
     .peer { fill: #d9893f }
     .program { fill: #6d94bd }
-    .bytes { fill: #7d6f5c }
     .mark { stroke: #9198a1 }
   }
 `
@@ -47,12 +47,15 @@ function amount(entriesPerSecond) {
   return `${entriesPerSecond.toFixed(0)}/s`
 }
 
-const ratio = (value) =>
-  value === undefined ? '' : ` (${value >= 0.1 ? value.toFixed(2) : value.toFixed(3)})`
+function ratio(value) {
+  if (value === undefined) return ''
+  const digits = value >= 0.1 ? 2 : Math.min(6, 1 - Math.floor(Math.log10(value)))
+  return ` (${value.toFixed(digits)})`
+}
 
 function panel({ title, rows }, top) {
-  // The spliced limit is off every scale but zeroCopy's, so bars end at the edge where they are longer.
-  const shown = rows.filter((row) => row.kind !== 'limit' || row.name === 'c-copy')
+  // The spliced limit would make every other bar a dot, and what does no tar work is in the tables.
+  const shown = rows.filter(({ kind, name }) => kind !== 'bytes' && name !== splicing)
   const scale = Math.max(...shown.map((row) => row.figure ?? 0)) || 1
   const parts = [`<text class="panel" x="${margin}" y="${top}">${escapeText(title)}</text>`]
   const first = top + 10
@@ -74,12 +77,29 @@ function panel({ title, rows }, top) {
     )
   })
   const bottom = first + shown.length * rowHeight
-  const limit = shown.find((row) => row.name === 'c-copy')?.figure
+  const limit = shown.find((row) => row.name === copying)?.figure
   if (limit) {
     const x = (labelWidth + margin + (limit / scale) * (barWidth - margin)).toFixed(1)
     parts.push(`<line class="mark" x1="${x}" x2="${x}" y1="${first}" y2="${bottom}"/>`)
   }
   return { text: parts.join('\n'), bottom }
+}
+
+const keys = [
+  ['limit', 'C, only writing'],
+  ['tarspout', 'tarspout'],
+  ['peer', 'tar writers for Node'],
+  ['program', 'another program'],
+]
+
+function legend(y) {
+  const step = 165
+  return keys
+    .map(([kind, text], i) => {
+      const x = margin + i * step
+      return `<rect class="${kind}" x="${x}" y="${y - 10}" width="12" height="12" rx="2"/><text x="${x + 18}" y="${y}">${text}</text>`
+    })
+    .join('\n')
 }
 
 export function drawChart({ summaries, machine, versions, date }) {
@@ -96,7 +116,9 @@ export function drawChart({ summaries, machine, versions, date }) {
 <style>${style}</style>
 <rect class="background" width="${width}" height="${height}"/>
 <text class="title" x="${margin}" y="${margin + 12}">Entries per second through a FIFO</text>
-<text class="note" x="${margin}" y="${margin + 30}">In brackets and as the dashed line: of a C program that only writes the same bytes. ${escapeText(facts)}</text>
+<text class="note" x="${margin}" y="${margin + 30}">In brackets, and as the dashed line: of a C program that only writes the same bytes.</text>
+<text class="note" x="${margin}" y="${margin + 46}">${escapeText(facts)}</text>
+${legend(margin + 68)}
 ${panels.join('\n')}
 </svg>
 `

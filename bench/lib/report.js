@@ -1,4 +1,5 @@
 // A run's tables, for a terminal and as Markdown.
+import { checkTargets } from './targets.js'
 
 const missing = '-'
 
@@ -156,10 +157,51 @@ function spellingLine(summaries) {
   )
 }
 
+const figureNames = {
+  figure: 'entries/s',
+  ofCopying: 'of C copying',
+  ofSplicing: 'of C vmsplice',
+  ofBestPeer: 'of best peer',
+}
+
+/** The rows of the table of targets: workload, contender, demand, measured, met. */
+function targetRows(summaries) {
+  return checkTargets(summaries).map(({ workload, title, figure, word, value, measured, met }) => {
+    const show = figure === 'figure' ? count : times
+    return [
+      workload,
+      title,
+      `${word} ${show(value)} ${figureNames[figure]}`,
+      show(measured),
+      met ? 'yes' : 'no',
+    ]
+  })
+}
+
+const targetHeads = ['workload', 'contender', 'to reach', 'measured', 'reached']
+
+function terminalTargets(summaries) {
+  const rows = targetRows(summaries)
+  if (rows.length === 0) return []
+  const width = targetHeads.map((head, c) => Math.max(head.length, ...rows.map((cells) => cells[c].length)))
+  const show = (cells) => cells.map((cell, c) => cell.padEnd(width[c])).join('  ')
+  return [['Targets', show(targetHeads), ...rows.map(show)].join('\n')]
+}
+
+function markdownTargets(summaries) {
+  const rows = targetRows(summaries)
+  if (rows.length === 0) return []
+  const show = (cells) => `| ${cells.join(' | ')} |`
+  return [
+    ['### Targets', '', show(targetHeads), show(targetHeads.map(() => '---')), ...rows.map(show)].join('\n'),
+  ]
+}
+
 export function terminalReport(run) {
   const parts = [
     machineLines(run).join('\n'),
     ...run.summaries.map(terminalTable),
+    ...terminalTargets(run.summaries),
     spellingLine(run.summaries),
   ]
   return parts.join('\n\n')
@@ -167,7 +209,12 @@ export function terminalReport(run) {
 
 export function markdownReport(run) {
   const lines = machineLines(run).map((line) => `- ${line}`)
-  return [lines.join('\n'), ...run.summaries.map(markdownTable), spellingLine(run.summaries)].join('\n\n')
+  return [
+    lines.join('\n'),
+    ...markdownTargets(run.summaries),
+    ...run.summaries.map(markdownTable),
+    spellingLine(run.summaries),
+  ].join('\n\n')
 }
 
 const begin = '<!-- figures: written by npm run bench -->'

@@ -189,6 +189,7 @@ export class Workload {
 /** What one run sends: `count` entries of a workload. The second argument of every contender's run(). */
 export class Load {
   #workload
+  #fresh
   /** When the last entry was taken, and each archive's first call and receipt (ns, process.hrtime). */
   lastTakenAt = 0n
   beganAt = []
@@ -196,6 +197,7 @@ export class Load {
 
   constructor(workload, count, folder) {
     this.#workload = workload
+    this.#fresh = workload.fresh
     this.count = count
     this.entriesPerArchive = workload.entriesPerArchive ?? count
     this.archiveCount = count / this.entriesPerArchive
@@ -211,7 +213,7 @@ export class Load {
   at(i) {
     if (i === this.count - 1) this.lastTakenAt = process.hrtime.bigint()
     const entry = this.cycle[i % this.cycle.length]
-    return this.#workload.fresh ? { ...entry, data: Buffer.from(entry.data) } : entry
+    return this.#fresh ? { ...entry, data: Buffer.from(entry.data) } : entry
   }
 
   *entries(first = 0, end = this.count) {
@@ -229,7 +231,7 @@ export class Load {
     for (let sent = 0; sent < this.count; sent += this.cycle.length) {
       for (let at = 0; at < encoded.length; at += chunkBytes) {
         const chunk = encoded.subarray(at, at + chunkBytes)
-        yield this.#workload.fresh ? Buffer.from(chunk) : chunk
+        yield this.#fresh ? Buffer.from(chunk) : chunk
       }
     }
     this.lastTakenAt = process.hrtime.bigint()
