@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { Header, Pax } from 'tar'
 import { Bench } from 'tinybench'
 import { encodeEntry } from './lib/archive.js'
+import { explain } from './lib/explain.js'
 import { tarspout } from './lib/tarspout.js'
 
 // tar-stream keeps its encoder to itself; what it costs is still worth knowing.
@@ -45,7 +46,7 @@ async function encoders() {
     if (!encodeHeader) throw new Error('it exports no encodeHeader')
     found['tarspout encodeHeader'] = (entry) => encodeHeader(entry, target, 0)
   } catch (error) {
-    console.log(`tarspout encodeHeader: failed: ${error.message.split('\n')[0]}`)
+    console.log(`tarspout encodeHeader: failed: ${explain(error)}`)
   }
   return found
 }

@@ -1,7 +1,7 @@
 // One contender with one workload in a process of its own. The parent sends what to run, a run at a time; the
 // answer says what it cost. See runner.js.
 import { readFileSync, writeFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { explain } from './explain.js'
 import { findWorkload, Load } from './workloads.js'
 
 /** Makes the kernel forget the peak so far, so that the next one is this run's. */
@@ -17,14 +17,6 @@ const peakRssBytes = () =>
   Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024
 
 const seconds = ({ user, system }) => (user + system) / 1e6
-
-const root = fileURLToPath(new URL('../..', import.meta.url))
-
-/** One line that says what went wrong, without the folder the checkout happens to lie in. */
-function explain(error) {
-  const code = error?.code ? `${error.code}: ` : ''
-  return `${code}${String(error?.message ?? error).split('\n')[0]}`.replaceAll(root, '')
-}
 
 const [contenderName, workloadName] = process.argv.slice(2)
 

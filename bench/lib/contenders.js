@@ -4,6 +4,7 @@
 //                                              closed it; may return { startedAt, endedAt, cpuSeconds,
 //                                              peakRssBytes, latenciesNs } where another process did the work
 import { readdirSync } from 'node:fs'
+import { explain } from './explain.js'
 
 /** In the order of the tables. A peer writes tar in Node; `bytes` only move an archive encoded before. */
 export const kinds = ['limit', 'tarspout', 'peer', 'program', 'bytes']
@@ -24,7 +25,7 @@ export async function findContenders() {
         return { name, skips: () => undefined, ...about }
       } catch (error) {
         const kind = name.startsWith('tarspout') ? 'tarspout' : 'peer'
-        const failed = `does not load: ${error.message.split('\n')[0]}`
+        const failed = `does not load: ${explain(error)}`
         return { name, title: name, kind, packages: [], skips: () => undefined, failed }
       }
     }),

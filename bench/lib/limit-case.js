@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { explain } from './explain.js'
 import { tarspout } from './tarspout.js'
 
 const [measurement, fifoPath, given] = process.argv.slice(2)
@@ -136,6 +137,6 @@ const measurements = {
 try {
   process.send({ result: await measurements[measurement](options) })
 } catch (error) {
-  process.send({ failed: `${error.code ? `${error.code}: ` : ''}${error.message.split('\n')[0]}` })
+  process.send({ failed: explain(error) })
 }
 process.disconnect()
