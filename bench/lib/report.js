@@ -150,9 +150,9 @@ function machineLines({ machine, versions, date, command, seconds, rounds, timed
 
 function spellingLine(summaries) {
   const titles = otherSpelling(summaries)
-  if (titles.length === 0) return 'Every contender sent the same bytes.'
+  if (titles.length === 0) return 'Every contender with figures sent the same bytes.'
   return (
-    'Every contender sent the same entries (path, mode, mtime, size and body, checked before timing). ' +
+    'Every contender with figures sent the same entries (path, mode, mtime, size and body, checked before timing). ' +
     `These spell some headers in other bytes than the reference: ${titles.join('; ')}.`
   )
 }
