@@ -239,11 +239,13 @@ if (hasGo) {
     const cuts = edges.flatMap((edge) => [edge - 512 + 1, edge - 1, edge]).concat([1112, 3075, 3076])
     const seen = new Set<string>()
     for (const generation of generations) {
+      // A opens again after a commit, and may find the writer still there.
+      const options = ['--on-error', 'exit', ...(generation === 'A' ? ['--commits', '1'] : [])]
       for (const cut of cuts) {
         const results = []
         for (const program of programs) {
           const fifo = makeFifo()
-          const reader = new StandIn(fifo, generation, ['--on-error', 'exit', '--commits', '1'], program)
+          const reader = new StandIn(fifo, generation, options, program)
           const writer = await openWriter(fifo.path)
           await writer.write(whole.subarray(0, cut))
           writer.close()
