@@ -29,7 +29,7 @@ constexpr int64_t kFirstPollNs = 10'000;
 constexpr int64_t kMostPollNs = 160'000;  // then reads are watched instead
 constexpr size_t kCutBytes = 256;  // half a header: no reader takes it for the end of an archive
 
-constexpr int64_t kLateReportNs = 20'000;      // a read is reported that much after FIONREAD shows it
+constexpr int64_t kLateReportNs = 20'000;  // a read is reported that much after FIONREAD shows it
 
 const uint8_t kZeros[1024] = {};
 
@@ -699,8 +699,8 @@ bool Channel::JudgeHead(int64_t consumed, int64_t now) {
   const bool is_written = !head.IsOpen() && window_.nxt() >= head.end;
   int64_t latest = consumed;
   if (!trail_.IsUntouched()) {
-    // What was seen may be newer than the sample. If even now nothing of the archive is consumed, all of it was between
-    // archives, a late report of the last one's reads included.
+    // What was seen may be newer than the sample. If even now nothing of the archive is consumed,
+    // all of it was between archives, a late report of the last one's reads included.
     latest = Sample();
     if (latest == head.start) trail_.Reset(false, false);
   }
@@ -827,8 +827,9 @@ void Channel::StartHead(bool being_read) {
   trail_.Reset(being_read);
 }
 
-// A read is reported some microseconds after FIONREAD shows it. With readers that come and go by nature it must not be
-// taken for a read of the next archive: the next coming would look like doubt.
+// A read is reported some microseconds after FIONREAD shows it. With readers that come and go by
+// nature it must not be taken for a read of the next archive: the next coming would look like
+// doubt.
 void Channel::AwaitLateReport() {
   const int64_t until = NowNs() + kLateReportNs;
   while (NowNs() < until) {

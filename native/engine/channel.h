@@ -293,7 +293,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   bool saw_leftover_ = false;
   bool is_tracked_ = false;  // inotify watches the FIFO
   bool reads_watched_ = false;
-  bool is_wide_ = false;  // several archives in flight
+  bool is_wide_ = false;          // several archives in flight
   bool is_head_started_ = false;  // the trail is the head archive's
   bool readers_moved_ = false;    // wide: an open, a close, an overflow or EPIPE since judged last
   bool path_changed_ = false;
