@@ -1,5 +1,8 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import test, { type ExecutionContext } from 'ava'
@@ -71,4 +74,41 @@ test('memory that is gone before it was written breaks the FIFO, and closing doe
   t.is(codeOf(await t.throwsAsync(fifo.consumed())), 'ERR_TAR_BODY')
   await fifo.close()
   t.true((await all).length < 64 << 20)
+})
+
+// Ends with the status of a signal if the engine's reports run into a thread that is gone.
+const TERMINATING = `
+  import { once } from 'node:events'
+  import { setTimeout as delay } from 'node:timers/promises'
+  import { Worker } from 'node:worker_threads'
+  const code = \`
+    import { parentPort, workerData } from 'node:worker_threads'
+    import { openFifo } from 'tarspout'
+    const fifo = await openFifo(workerData, { highWaterMark: 1 })
+    parentPort.postMessage('open')
+    for (;;) {
+      fifo.write(Buffer.alloc(100))
+      fifo.consumed()
+      await fifo.drained()
+    }
+  \`
+  for (let i = 0; i < 10; i++) {
+    const worker = new Worker(code, { eval: true, workerData: process.argv[1] })
+    await once(worker, 'message')
+    await delay(i % 5)
+    await worker.terminate()
+  }
+`
+
+test('a worker thread may be terminated while its FIFO is busy', async (t) => {
+  const { path } = fifoOf(t)
+  const loop = 'while :; do cat "$1" > /dev/null; done'
+  const reader = spawn('sh', ['-c', loop, 'sh', path], { stdio: 'ignore', detached: true })
+  t.teardown(() => process.kill(-(reader.pid as number), 'SIGKILL'))
+  const cwd = fileURLToPath(new URL('..', import.meta.url))
+  const child = spawn(process.execPath, ['--input-type=module', '-e', TERMINATING, path], {
+    cwd,
+    stdio: 'inherit',
+  })
+  t.deepEqual(await once(child, 'exit'), [0, null])
 })
