@@ -154,10 +154,6 @@ export class FifoWriteStream extends Writable {
   }
 
   override _construct(callback: Callback): void {
-    if (this.destroyed) {
-      callback()
-      return
-    }
     openFifo(this.#place, { ...this.#fifoOptions, highWaterMark: 1, signal: this.#stop.signal }).then(
       (fifo) => {
         this.#fifo = fifo

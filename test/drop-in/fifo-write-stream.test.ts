@@ -146,9 +146,19 @@ test('what waits goes out in one piece, in order', async (t) => {
 
 test('a chunk may be changed from its callback on', async (t) => {
   const { stream, reader } = await held(t)
-  const chunk = Buffer.alloc(100_000)
+  const chunk = Buffer.alloc(100_000, 1)
+  let called = false
+  const first = new Promise<void>((resolve) => {
+    stream.write(chunk, () => {
+      called = true
+      resolve()
+    })
+  })
+  await stalled(stream)
+  t.false(called)
   const all = reader.rest()
-  for (let round = 1; round <= 20; round++) {
+  await first
+  for (let round = 2; round <= 20; round++) {
     chunk.fill(round)
     await new Promise((resolve) => stream.write(chunk, resolve))
   }
@@ -514,14 +524,18 @@ test('what a listener throws is an uncaught exception, not a rejected promise', 
   const reader = readerOf(t, path)
   const script = `
     import { createFifoWriteStream } from 'tarspout'
-    process.on('uncaughtException', (error, origin) => console.log(error.message, origin))
+    let count = 0
+    process.on('uncaughtException', (error, origin) => {
+      console.log(error.message, origin)
+      if (++count === 2) process.exit()
+    })
     const stream = createFifoWriteStream(process.argv[1])
-    for (const name of ['open', 'finish']) stream.on(name, () => { throw new Error(name) })
-    stream.end('x')
+    stream.on('open', () => { throw new Error('open') })
+    stream.write('x', () => { throw new Error('write') })
   `
   const all = reader.rest()
   const { out } = await inChild(script, path)
-  t.is(out, 'open uncaughtException\nfinish uncaughtException\n')
+  t.is(out, 'open uncaughtException\nwrite uncaughtException\n')
   await all
 })
 
