@@ -57,9 +57,9 @@ function eventsOf(stream: FifoWriteStream): string[] {
 
 /** Settles when nothing more goes into the pipe: it is full, and the rest waits. */
 async function stalled(stream: FifoWriteStream): Promise<void> {
-  for (let before = -1; before !== stream.bytesWritten || before === 0; ) {
-    before = stream.bytesWritten
-    await delay(30)
+  for (let before = -1; before !== stream.bytesWritten || before < PIPE_BYTES / 2; ) {
+    before = stream.writableNeedDrain ? stream.bytesWritten : -1
+    await delay(50)
   }
 }
 
