@@ -60,8 +60,8 @@ export class SpoutManager {
     }
     this.#markerFilename = markerFilename
     this.#spout = Spout.open({
-      highWaterMark: HIGH_WATER_MARK,
       ...rest,
+      highWaterMark: rest.highWaterMark ?? HIGH_WATER_MARK,
       path: join(checkPath(pfsDirectory), 'out'),
       markerName: markerFilename,
     })
@@ -76,7 +76,6 @@ export class SpoutManager {
    *   inside a block, and after close(); and what {@link SpoutCommit.end} does
    */
   async commit(block: (commit: SpoutCommit) => unknown): Promise<Receipt> {
-    if (typeof block !== 'function') throw new TypeError(`block must be a function, found ${describe(block)}`)
     const commit = this.beginCommit()
     try {
       await block(commit)
@@ -174,7 +173,8 @@ export class SpoutCommit {
    * @param readable any Node or web stream, (async) iterable, or bytes, with exactly that many. A stream is read to its end, or
    *   destroyed if the commit fails.
    * @returns settles when all of it was read and the next put may follow
-   * @throws TarspoutError ERR_TAR_SIZE for another size, ERR_TAR_BODY if it failed (`cause`); what putFileFromBytes() throws
+   * @throws TarspoutError ERR_TAR_SIZE for another size, ERR_TAR_BODY if it failed (`cause`); RangeError for a size that is no
+   *   whole number; what putFileFromBytes() throws
    */
   putFileFromFileobj(path: string, size: number, readable: Body | NodeJS.ReadableStream): Promise<void> {
     return this.#put('putFileFromFileobj', () =>
