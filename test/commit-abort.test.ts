@@ -1,4 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { createReadStream } from 'node:fs'
 import { PassThrough } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
@@ -73,4 +74,21 @@ test('a body that comes after its archive has failed does not get into the next 
     (await reader.stop()).map(({ complete, entries }) => [complete, entries.map(({ name }) => name)]),
     [[true, ['next']]],
   )
+})
+
+test('a stream that fails before its turn fails the archive, not the process', async (t) => {
+  const spout = await openSpout({ path: fifoOf(t).path })
+  const commit = spout.beginCommit()
+  const slow = new PassThrough()
+  const missing = createReadStream('/nowhere/at/all')
+  commit.add('slow', slow, { size: 4 })
+  commit.add('missing', missing, { size: 5 })
+  const failed = new Promise<void>((resolve) => void missing.once('close', resolve))
+  const end = commit.end()
+  await failed
+  slow.end('slow')
+  const error = await t.throwsAsync(end)
+  t.is(codeOf(error), 'ERR_TAR_BODY')
+  t.is(codeOf(error?.cause), 'ENOENT')
+  await spout.close()
 })

@@ -271,8 +271,6 @@ export class SpoutCommit {
     if (!isStream(readable)) return work(readable)
     // Streams older than async iteration have only events.
     const source = (Symbol.asyncIterator in readable ? readable : new Readable().wrap(readable)) as Readable
-    // Until its turn comes nobody reads it, nor hears of its failure, which it keeps.
-    source.on('error', () => {})
     this.#sources.add(source)
     await work(source)
     this.#sources.delete(source)

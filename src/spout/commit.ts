@@ -3,7 +3,7 @@ import type { Verdict } from '../addon.js'
 import { TarspoutError } from '../errors.js'
 import { END_OF_ARCHIVE, paddingBytes } from '../tar/blocks.js'
 import { bytesOf, gather, pieces, wrongSize } from '../tar/body.js'
-import type { Body, EntryFields } from '../tar/entry.js'
+import type { Body, BodyChunk, EntryFields } from '../tar/entry.js'
 import { headerFields } from '../tar/fields.js'
 import { headerBlocks } from '../tar/header.js'
 import { checkName } from '../tar/name-rules.js'
@@ -192,7 +192,9 @@ export class Commit {
         this.#put(header, bytes)
       })
     }
-    const body = data as Body
+    const body = data as Exclude<Body, BodyChunk>
+    // Until its turn comes nobody else listens to a stream. One that fails keeps its error; unheard, it would end the process.
+    if ('on' in body && typeof body.on === 'function') body.on('error', () => {})
     this.#stop ??= new AbortController()
     const { signal } = this.#stop
     if (options.size === undefined) {
