@@ -8,7 +8,6 @@ import { headerFields } from '../tar/fields.js'
 import { headerBlocks } from '../tar/header.js'
 import { checkName } from '../tar/name-rules.js'
 import type { Delivery, SpoutCore } from './core.js'
-import { PathConflicts } from './path-conflicts.js'
 import type { Receipt } from './receipt.js'
 
 /**
@@ -36,8 +35,7 @@ export class Commit {
   readonly #core: SpoutCore
   readonly #delivery: Promise<Delivery>
   readonly #onEnd: () => void
-  readonly #mtime: Date
-  readonly #conflicts: PathConflicts | undefined
+  readonly #second: number // the default mtime
   #state: 'open' | 'ending' | 'settled' | 'aborted' | 'failed' = 'open'
   #entries = 0
   #bytes = END_OF_ARCHIVE.length
@@ -48,11 +46,10 @@ export class Commit {
   #error: unknown // why the commit failed
 
   /** @internal Use Spout.beginCommit(). */
-  constructor(core: SpoutCore, mtime: Date, onEnd: () => void) {
+  constructor(core: SpoutCore, second: number, onEnd: () => void) {
     this.#core = core
-    this.#mtime = mtime
+    this.#second = second
     this.#onEnd = onEnd
-    this.#conflicts = core.settings.nameRules === 'pachyderm' ? new PathConflicts() : undefined
     const { archive, delivery } = core.begin()
     this.archive = archive
     this.#delivery = delivery
@@ -84,10 +81,10 @@ export class Commit {
    */
   add(name: string, data?: Body, options?: EntryOptions): boolean {
     if (this.#state !== 'open') throw this.#wrongState('add')
-    if (options === undefined && this.#queue === undefined) {
+    if (this.#queue === undefined && this.#core.fitsTemplate(options, this.#second)) {
       const bytes = typeof data === 'string' ? Buffer.from(data) : data
       if (bytes === undefined || isPlain(bytes)) {
-        this.#checkPlace(name)
+        if (this.#core.settings.markerName !== undefined) this.#checkMarker(name)
         const verdict = this.#core.channel.native.add(name, bytes)
         if (verdict !== -1) {
           const size = bytes === undefined ? 0 : bytes.length
@@ -178,7 +175,7 @@ export class Commit {
         field: 'name',
       })
     }
-    this.#checkPlace(name)
+    this.#checkMarker(name)
     const bytes = data === undefined ? undefined : bytesOf(data, { entry: name })
     if (data === undefined || bytes !== undefined) {
       const size = bytes?.length ?? 0
@@ -186,6 +183,7 @@ export class Commit {
         throw wrongSize({ entry: name }, options.size, String(size))
       }
       const header = this.#header(name, size, options)
+      this.#claimPath(name)
       if (!this.#queue) return this.#put(header, bytes)
       return this.#enqueue(async () => {
         this.#put(header, bytes)
@@ -193,17 +191,20 @@ export class Commit {
     }
     const body = data as Body
     if (options.size === undefined) {
+      this.#header(name, 0, options) // whatever is wrong with the rest is said now
+      this.#claimPath(name)
       return this.#enqueue(async () => {
         const whole = await gather(body, { entry: name })
         this.#put(this.#header(name, whole.length, options), whole)
       })
     }
     const header = this.#header(name, options.size, options)
+    this.#claimPath(name)
     return this.#enqueue(() => this.#stream(name, header, body, options.size ?? 0))
   }
 
   #header(name: string, size: number, options: EntryOptions): Uint8Array {
-    return headerBlocks(headerFields({ mtime: this.#mtime, ...options, name }, size))
+    return headerBlocks(headerFields({ mtime: new Date(this.#second * 1000), ...options, name }, size))
   }
 
   #put(header: Uint8Array, body: Uint8Array | undefined): boolean {
@@ -257,24 +258,26 @@ export class Commit {
     return false
   }
 
-  #checkPlace(name: string): void {
+  #checkMarker(name: string): void {
     const { markerName } = this.#core.settings
-    if (markerName !== undefined && posix.normalize(name).startsWith(markerName)) {
-      throw new TarspoutError(
-        'ERR_TAR_NAME',
-        `the name ${JSON.stringify(name)} must not begin with the marker's, ${JSON.stringify(markerName)}: the reader takes ` +
-          'every such entry for the marker; use addMarker()',
-        { entry: name, field: 'name' },
-      )
-    }
-    const other = this.#conflicts?.add(name)
-    if (other !== undefined) {
-      throw new TarspoutError(
-        'ERR_TAR_NAME',
-        `the name ${JSON.stringify(name)} must not make a folder of a file: this commit also has ${JSON.stringify(other)}`,
-        { entry: name, field: 'name' },
-      )
-    }
+    if (markerName === undefined || !posix.normalize(name).startsWith(markerName)) return
+    throw new TarspoutError(
+      'ERR_TAR_NAME',
+      `the name ${JSON.stringify(name)} must not begin with the marker's, ${JSON.stringify(markerName)}: the reader takes ` +
+        'every such entry for the marker; use addMarker()',
+      { entry: name, field: 'name' },
+    )
+  }
+
+  // Pachyderm finds it only when the commit is finished, and then the pipeline is wedged (PACHYDERM.md section 2).
+  #claimPath(name: string): void {
+    const { settings, channel } = this.#core
+    if (settings.nameRules !== 'pachyderm' || channel.native.claimPath(posix.normalize(name))) return
+    throw new TarspoutError(
+      'ERR_TAR_NAME',
+      `the name ${JSON.stringify(name)} must not make a folder of a file, nor a file of a folder, that this commit has`,
+      { entry: name, field: 'name' },
+    )
   }
 
   async #finish(): Promise<Receipt> {

@@ -34,7 +34,6 @@ export class Spout {
   readonly path: string
   readonly #core: SpoutCore
   #commit: Commit | undefined
-  #second = Number.NaN // the mtime that the channel's header template has
   #closing: Promise<void> | undefined
   #stopListening = (): void => {}
 
@@ -67,12 +66,7 @@ export class Spout {
     if (this.#commit) {
       throw core.stateError('beginCommit', `commit ${this.#commit.archive} open`, 'no other open commit')
     }
-    const second = Math.floor(Date.now() / 1000)
-    if (second !== this.#second) {
-      this.#second = second
-      core.channel.native.setTemplate(0o600, second, 0, 0)
-    }
-    const commit = new Commit(core, new Date(second * 1000), () => {
+    const commit = new Commit(core, Math.floor(Date.now() / 1000), () => {
       if (this.#commit === commit) this.#commit = undefined
     })
     this.#commit = commit
