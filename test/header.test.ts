@@ -293,7 +293,10 @@ test('arguments of a wrong type are a TypeError, numbers out of reach a RangeErr
   t.throws(() => encodeHeader({ name: 'a', mtime: new Date(Number.NaN) }), { instanceOf: RangeError })
   t.throws(() => encodeHeader({ name: 'a', mtime: 2n ** 63n }), { instanceOf: RangeError })
   for (const offset of [-1, 1.5, 513, Number.NaN]) {
-    t.throws(() => encodeHeader({ name: 'a' }, new Uint8Array(512), offset), { instanceOf: RangeError })
+    t.throws(() => encodeHeader({ name: 'a' }, new Uint8Array(512), offset), {
+      instanceOf: RangeError,
+      message: /^offset must be 0 to 512/,
+    })
   }
   t.throws(() => encodeHeader({ name: 'a' }, [] as unknown as Uint8Array), { instanceOf: TypeError })
 })
