@@ -1,5 +1,5 @@
 import test from 'ava'
-import { checkName } from 'tarspout'
+import { checkName } from '../dist/tar/name-rules.js'
 
 const GLOB = '*?[]{}!()@+^'
 
