@@ -1,0 +1,86 @@
+import { type CommitEvent, READER_GENERATIONS, Receiver, type ReceiverEvent } from '../pachyderm/receiver.js'
+import { GitStore } from '../pachyderm/git-store.js'
+import { readArguments, readChoice, readCount, readDuration } from './arguments.js'
+import { formatBytes, formatCount, formatMs } from './report.js'
+import { UsageError } from './usage-error.js'
+
+export const RECEIVE_HELP = `Usage: tarspout receive FIFO --repo DIR [options]
+
+Reads tar archives from a FIFO and commits each to a bare git repository. An archive's
+last byte stays unread until its commit is durable.
+
+  --repo DIR          the repository; made if it is not there
+  --branch NAME       the branch to commit to (default: master)
+  --overwrite         replace files that come again, instead of appending to them
+  --marker NAME       entries whose name begins so go to the branch 'marker'
+  --reader RELEASE    behave as the reader of this Pachyderm release: ${READER_GENERATIONS.join(', ')} (default: the last)
+  --fresh             forget the commits of earlier runs
+  --commits N         end after N commits
+  --for TIME          end after this time (30s, 5m)
+  --once              end when the last writer has left
+  --json              print events as JSON, one a line
+  -h, --help
+
+Exit codes: 0 done; 1 an archive was not committed, or the repository failed; 2 wrong usage;
+130 ended by Ctrl-C.`
+
+export async function receive(args: string[]): Promise<number> {
+  const { values, positionals } = readArguments(args, {
+    repo: { type: 'string' },
+    branch: { type: 'string' },
+    overwrite: { type: 'boolean' },
+    marker: { type: 'string' },
+    reader: { type: 'string' },
+    fresh: { type: 'boolean' },
+    commits: { type: 'string' },
+    for: { type: 'string' },
+    once: { type: 'boolean' },
+    json: { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
+  })
+  if (values.help) {
+    console.log(RECEIVE_HELP)
+    return 0
+  }
+  const [path, ...more] = positionals
+  if (path === undefined || more.length > 0) throw new UsageError('receive takes one FIFO')
+  if (values.repo === undefined) throw new UsageError('receive needs --repo DIR')
+  const generation = readChoice('reader', values.reader, READER_GENERATIONS)
+  const commits = readCount('commits', values.commits)
+  const forMs = readDuration('for', values.for)
+  const store = await GitStore.open({
+    path: values.repo,
+    branch: values.branch,
+    overwrite: values.overwrite,
+    fresh: values.fresh,
+  })
+  const onEvent = (event: ReceiverEvent) => console.log(values.json ? JSON.stringify(event) : formatEvent(event))
+  const receiver = new Receiver({ path, store, generation, marker: values.marker, spoolFolder: store.path, onEvent, commits })
+  if (values.once) receiver.finish()
+  let interrupted = false
+  const interrupt = () => {
+    interrupted = true
+    receiver.stop()
+  }
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt)
+  const timer = forMs === undefined ? undefined : setTimeout(() => receiver.stop(), forMs)
+  try {
+    await receiver.run()
+  } finally {
+    clearTimeout(timer)
+    await store.close()
+  }
+  if (interrupted) return 130
+  return receiver.failures > 0 ? 1 : 0
+}
+
+export function formatEvent(event: ReceiverEvent): string {
+  return event.event === 'commit' ? formatCommit(event) : `not committed: ${event.message}`
+}
+
+export function formatCommit({ number, oid, entries, bytes, durationMs, markers, hasEndMarker }: CommitEvent): string {
+  const facts = [formatCount(entries, 'entry', 'entries'), formatBytes(bytes), formatMs(durationMs)]
+  if (markers > 0) facts.push(formatCount(markers, 'marker'))
+  if (!hasEndMarker) facts.push('no end-of-archive marker')
+  return `commit ${number}  ${oid.slice(0, 10)}  ${facts.join(', ')}`
+}

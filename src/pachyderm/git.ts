@@ -1,0 +1,34 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { TarspoutError } from '../errors.js'
+
+/** The environment for git: the caller's, without what would point git at another repository. */
+export function gitEnvironment(): NodeJS.ProcessEnv {
+  const environment = { ...process.env, LC_ALL: 'C' }
+  for (const name of Object.keys(environment)) if (name.startsWith('GIT_')) delete (environment as NodeJS.ProcessEnv)[name]
+  return environment
+}
+
+/**
+ * Runs git and returns what it printed.
+ *
+ * @throws TarspoutError `ERR_STORE` when git is missing or ends with another status than 0 (or `allowed`).
+ */
+export async function git(args: readonly string[], allowed: readonly number[] = []): Promise<string> {
+  const child = spawn('git', args, { env: gitEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  let complaint = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    complaint += text
+  })
+  try {
+    const [status] = (await once(child, 'close')) as [number | null]
+    if (status === 0 || (status !== null && allowed.includes(status))) return output
+  } catch (cause) {
+    throw new TarspoutError('ERR_STORE', `git cannot be run: ${(cause as Error).message}`, { cause })
+  }
+  throw new TarspoutError('ERR_STORE', `git ${args.join(' ')}: ${complaint.trim()}`)
+}

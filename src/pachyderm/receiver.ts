@@ -1,0 +1,265 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { TarspoutError } from '../errors.js'
+import { ArchiveParser, type ArchiveParserOptions } from './archive-parser.js'
+import { Backoff } from './backoff.js'
+import type { CommitRecord, CommitStore } from './commit-store.js'
+import { FifoReader } from './fifo-reader.js'
+import { ReceivedArchive } from './received-archive.js'
+
+/** The readers of Pachyderm, each by the release that brought it: 1.9 and 1.10, 1.11.0 to 1.11.2, 1.11.3 and later. */
+export const READER_GENERATIONS = ['1.9', '1.11', '1.11.3'] as const
+export type ReaderGeneration = (typeof READER_GENERATIONS)[number]
+
+export interface CommitEvent extends CommitRecord {
+  readonly event: 'commit'
+  /** The first commit of this receiver is 1. */
+  readonly number: number
+  /** False if the archive ended without its two zero blocks. */
+  readonly hasEndMarker: boolean
+}
+
+export interface FailureEvent {
+  readonly event: 'failure'
+  readonly message: string
+  /** The entry that was refused, if it was one. */
+  readonly entry: string | undefined
+}
+
+export type ReceiverEvent = CommitEvent | FailureEvent
+
+export interface ReceiverOptions {
+  /** The FIFO, or a symbolic link to it. */
+  path: string
+  store: CommitStore
+  /** Default `1.11.3`. */
+  generation?: ReaderGeneration | undefined
+  /** Entries whose name begins with this are the marker. */
+  marker?: string | undefined
+  /** Where archives that do not fit in memory are kept until they are whole. */
+  spoolFolder: string
+  onEvent?: ((event: ReceiverEvent) => void) | undefined
+  /** End after so many commits. */
+  commits?: number | undefined
+  /** On an archive that is no tar: `reopen` the FIFO after a pause (the default), or `throw`. */
+  onBroken?: 'reopen' | 'throw' | undefined
+}
+
+/**
+ * Reads archives from a FIFO, one after the other, and commits each.
+ *
+ * In the newest generation an archive's last byte stays in the FIFO until the commit is durable, so a writer that sees
+ * all its bytes read (FIONREAD is 0) knows that they are committed. An archive that cannot be committed is reported,
+ * and its last byte is never read: the read end is closed, and a writer that watches it sends the archive again.
+ *
+ * Waiting holds no thread.
+ */
+export class Receiver {
+  readonly #options: ReceiverOptions
+  readonly #fifo: FifoReader
+  readonly #archive: ReceivedArchive
+  readonly #backoff = new Backoff()
+  readonly #stop = new AbortController()
+  #finishing = false
+  #opener: ChildProcess | undefined
+  #commits = 0
+  #failures = 0
+
+  constructor(options: ReceiverOptions) {
+    this.#options = options
+    this.#fifo = new FifoReader(options.path)
+    this.#archive = new ReceivedArchive(options.spoolFolder, options.marker)
+  }
+
+  /** Commits made so far. */
+  get commits(): number {
+    return this.#commits
+  }
+
+  /** Archives reported as failed so far. */
+  get failures(): number {
+    return this.#failures
+  }
+
+  /**
+   * Receives until `stop`, until the last writer left after `finish`, or until the commits asked for are made.
+   *
+   * @throws TarspoutError `ERR_FIFO_NOT_A_FIFO`, `ERR_STORE`; with `onBroken: 'throw'` also `ERR_ARCHIVE`; what open(2)
+   * says of the path
+   */
+  async run(): Promise<void> {
+    try {
+      switch (this.#options.generation ?? '1.11.3') {
+        case '1.9':
+          return await this.#openPerArchive()
+        case '1.11':
+          return await this.#waitForWriter()
+        case '1.11.3':
+          return await this.#commitWhole()
+      }
+    } finally {
+      this.#fifo.close()
+      this.#archive.clear()
+    }
+  }
+
+  /** Ends at the next end of file, that is when no writer is left. To be called before one is made to happen. */
+  finish(): void {
+    this.#finishing = true
+  }
+
+  /** Ends now. A commit that has begun is finished, but its archive's last byte stays unread. */
+  stop(): void {
+    this.#stop.abort()
+    this.#opener?.kill('SIGKILL')
+    this.#fifo.close()
+  }
+
+  get #isDone(): boolean {
+    return this.#stop.signal.aborted || this.#commits >= (this.#options.commits ?? Number.POSITIVE_INFINITY)
+  }
+
+  /** 1.11.3 and later: an archive is committed when it is whole, and not at all otherwise. */
+  async #commitWhole(): Promise<void> {
+    let afterUnread = false
+    this.#fifo.open()
+    while (!this.#isDone) {
+      const parser = this.#begin({ skipZeroBlocks: true, afterUnread, stopAtRefusal: false })
+      afterUnread = false
+      let atEnd = false
+      try {
+        const result = await this.#fifo.read(parser)
+        if (result === 'closed') return
+        atEnd = result === 'end'
+        if (!atEnd || parser.endOfFile()) {
+          if (this.#archive.refusal) throw new Refusal(this.#archive.refusal)
+          await this.#commit(parser.state === 'last')
+          if (!atEnd && (await this.#fifo.read(parser)) === 'closed') return
+        }
+      } catch (error) {
+        const failure = this.#report(error)
+        if (this.#options.onBroken === 'throw' && !(error instanceof Refusal)) throw failure
+        if (!atEnd) {
+          this.#fifo.close()
+          await this.#backoff.pause(this.#stop.signal)
+          afterUnread = true
+        }
+        if (this.#isDone) return
+        this.#fifo.open()
+        continue
+      }
+      if (!atEnd) continue
+      if (this.#finishing) return
+      this.#fifo.open()
+    }
+  }
+
+  /** 1.9 and 1.10: a commit for each time the FIFO is opened, whatever came. */
+  async #openPerArchive(): Promise<void> {
+    while (!this.#isDone) {
+      this.#fifo.open()
+      const parser = this.#begin({ skipZeroBlocks: false, afterUnread: false, stopAtRefusal: true })
+      let failure: unknown
+      try {
+        const result = await this.#readAll(parser)
+        if (result === 'closed') return
+        if (result === 'end') parser.endOfFile()
+        if (result === 'end' && this.#finishing && this.#archive.tarBytes === 0) return
+      } catch (error) {
+        failure = error
+      }
+      await this.#commitPart(failure)
+      this.#fifo.close()
+      if (failure !== undefined) await this.#backoff.pause(this.#stop.signal)
+    }
+  }
+
+  /** 1.11.0 to 1.11.2: a commit is finished only once a writer has the FIFO open after the archive. */
+  async #waitForWriter(): Promise<void> {
+    this.#fifo.open()
+    while (!this.#isDone) {
+      const parser = this.#begin({ skipZeroBlocks: false, afterUnread: false, stopAtRefusal: true })
+      let failure: unknown
+      let atEnd = false
+      try {
+        const result = await this.#readAll(parser)
+        if (result === 'closed') return
+        atEnd = result === 'end'
+        if (atEnd) parser.endOfFile()
+        if (this.#finishing && atEnd && this.#archive.entries.length === 0) return
+        if (!this.#finishing && this.#archive.tarBytes > 0) await this.#openAndWait()
+      } catch (error) {
+        failure = error
+      }
+      if (this.#stop.signal.aborted) return
+      if (this.#archive.entries.length > 0 || failure !== undefined) await this.#commitPart(failure)
+      if (failure !== undefined) {
+        this.#fifo.close()
+        await this.#backoff.pause(this.#stop.signal)
+        if (this.#isDone) return
+      }
+      if (failure !== undefined || atEnd) this.#fifo.open()
+    }
+  }
+
+  #begin(options: ArchiveParserOptions): ArchiveParser {
+    this.#archive.clear()
+    return new ArchiveParser(this.#archive, options)
+  }
+
+  async #readAll(parser: ArchiveParser): Promise<'held' | 'end' | 'closed'> {
+    const result = await this.#fifo.read(parser)
+    return result === 'held' && parser.state === 'last' ? await this.#fifo.read(parser) : result
+  }
+
+  /** Pachyderm's openAndWait: an open of its own, which ends when a writer has the FIFO open. */
+  async #openAndWait(): Promise<void> {
+    this.#opener = spawn('sh', ['-c', ': <"$0"', this.#options.path], { stdio: 'ignore' })
+    await once(this.#opener, 'close')
+    this.#opener = undefined
+  }
+
+  async #commitPart(failure: unknown): Promise<void> {
+    if (failure !== undefined) this.#report(failure)
+    try {
+      await this.#commit(this.#archive.hasEndMarker)
+    } catch (error) {
+      this.#report(error)
+    }
+  }
+
+  async #commit(hasEndMarker: boolean): Promise<void> {
+    if (this.#archive.startedAt === 0) this.#archive.startedAt = performance.now()
+    let record: CommitRecord
+    try {
+      record = await this.#options.store.commit(this.#archive)
+    } catch (error) {
+      throw isArchiveFault(error) ? new Refusal(error) : error
+    }
+    this.#commits++
+    if ((this.#options.generation ?? '1.11.3') === '1.11.3') this.#backoff.reset()
+    this.#options.onEvent?.({ event: 'commit', number: this.#commits, hasEndMarker, ...record })
+  }
+
+  #report(error: unknown): TarspoutError {
+    const failure = error instanceof Refusal ? error.cause : error
+    if (!isArchiveFault(failure)) throw failure
+    this.#failures++
+    this.#options.onEvent?.({ event: 'failure', message: failure.message, entry: failure.entry })
+    return failure
+  }
+}
+
+/** A valid archive that is not committed: unlike a broken one, it says where the next archive begins. */
+class Refusal extends Error {
+  override readonly cause: TarspoutError
+
+  constructor(cause: TarspoutError) {
+    super(cause.message)
+    this.cause = cause
+  }
+}
+
+function isArchiveFault(error: unknown): error is TarspoutError {
+  return error instanceof TarspoutError && error.code === 'ERR_ARCHIVE'
+}
