@@ -24,8 +24,6 @@ type State = 'start' | 'header' | 'meta' | 'body' | 'end' | 'last' | 'done'
 export interface ArchiveParserOptions {
   /** Skip zero blocks before the first header (Pachyderm 1.11.3 and later). */
   skipZeroBlocks: boolean
-  /** The byte before this archive may be the last one of an archive that was left unfinished on purpose. */
-  afterUnread: boolean
   /** Throw what is refused at once (Pachyderm before 1.11.3), instead of reading the archive to its end. */
   stopAtRefusal: boolean
 }
@@ -159,11 +157,6 @@ export class ArchiveParser {
     if (block.equals(ZERO_BLOCK)) {
       if (this.#state === 'start' && this.#options.skipZeroBlocks) return
       this.#state = 'end'
-      return
-    }
-    if (this.#state === 'start' && this.#options.afterUnread && block[0] === 0 && block[1] !== 0) {
-      block.copyWithin(0, 1)
-      this.#filled = BLOCK_BYTES - 1
       return
     }
     if (this.#state === 'start' && ((block[0] === 0x1f && block[1] === 0x8b) || block.readUInt32BE() === 0x28b52ffd)) {

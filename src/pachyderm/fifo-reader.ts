@@ -60,6 +60,14 @@ export class FifoReader {
     })
   }
 
+  /**
+   * Opens and closes a second read end. Nothing is read or dropped; a writer that watches its readers (inotify) no longer
+   * trusts that the archive it is sending arrived.
+   */
+  raiseDoubt(): void {
+    closeSync(openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK))
+  }
+
   /** Closes the read end; what is unread is dropped once the writers have closed too. */
   close(): void {
     this.#closeReadEnd()

@@ -4,7 +4,7 @@ import { TarspoutError } from '../errors.js'
 import { ArchiveParser, type ArchiveParserOptions } from './archive-parser.js'
 import { Backoff } from './backoff.js'
 import type { CommitRecord, CommitStore } from './commit-store.js'
-import { FifoReader } from './fifo-reader.js'
+import { FifoReader, type ReadResult } from './fifo-reader.js'
 import { ReceivedArchive } from './received-archive.js'
 
 /** The readers of Pachyderm, each by the release that brought it: 1.9 and 1.10, 1.11.0 to 1.11.2, 1.11.3 and later. */
@@ -49,8 +49,9 @@ export interface ReceiverOptions {
  * Reads archives from a FIFO, one after the other, and commits each.
  *
  * In the newest generation an archive's last byte stays in the FIFO until the commit is durable, so a writer that sees
- * all its bytes read (FIONREAD is 0) knows that they are committed. An archive that cannot be committed is reported,
- * and its last byte is never read: the read end is closed, and a writer that watches it sends the archive again.
+ * all its bytes read (FIONREAD is 0) knows that they are committed. An archive that is whole and cannot be committed is
+ * reported and read to its end, so that the next one is found; before its last byte is read the FIFO is opened once
+ * more, so that a writer that watches its readers does not take it for delivered.
  *
  * Waiting holds no thread.
  */
@@ -121,36 +122,40 @@ export class Receiver {
 
   /** 1.11.3 and later: an archive is committed when it is whole, and not at all otherwise. */
   async #commitWhole(): Promise<void> {
-    let afterUnread = false
     this.#fifo.open()
     while (!this.#isDone) {
-      const parser = this.#begin({ skipZeroBlocks: true, afterUnread, stopAtRefusal: false })
-      afterUnread = false
-      let atEnd = false
+      const parser = this.#begin({ skipZeroBlocks: true, stopAtRefusal: false })
+      let result: ReadResult | undefined
       try {
-        const result = await this.#fifo.read(parser)
+        result = await this.#fifo.read(parser)
         if (result === 'closed') return
-        atEnd = result === 'end'
-        if (!atEnd || parser.endOfFile()) {
-          if (this.#archive.refusal) throw new Refusal(this.#archive.refusal)
-          await this.#commit(parser.state === 'last')
-          if (!atEnd && (await this.#fifo.read(parser)) === 'closed') return
-        }
+        if (result === 'held' || parser.endOfFile()) await this.#commitOrRefuse(result === 'held')
+        if (result === 'held') result = await this.#fifo.read(parser)
+        if (result === 'closed') return
       } catch (error) {
         const failure = this.#report(error)
-        if (this.#options.onBroken === 'throw' && !(error instanceof Refusal)) throw failure
-        if (!atEnd) {
+        if (this.#options.onBroken === 'throw') throw failure
+        if (result !== 'end') {
+          // Where the next archive begins cannot be told: what is in the FIFO goes, once its writers have left.
           this.#fifo.close()
           await this.#backoff.pause(this.#stop.signal)
-          afterUnread = true
+          if (this.#isDone) return
+          this.#fifo.open()
         }
-        if (this.#isDone) return
-        this.#fifo.open()
-        continue
       }
-      if (!atEnd) continue
+      if (result !== 'end') continue
       if (this.#finishing) return
       this.#fifo.open()
+    }
+  }
+
+  async #commitOrRefuse(hasEndMarker: boolean): Promise<void> {
+    try {
+      if (this.#archive.refusal) throw this.#archive.refusal
+      await this.#commit(hasEndMarker)
+    } catch (error) {
+      this.#report(error)
+      this.#fifo.raiseDoubt()
     }
   }
 
@@ -158,7 +163,7 @@ export class Receiver {
   async #openPerArchive(): Promise<void> {
     while (!this.#isDone) {
       this.#fifo.open()
-      const parser = this.#begin({ skipZeroBlocks: false, afterUnread: false, stopAtRefusal: true })
+      const parser = this.#begin({ skipZeroBlocks: false, stopAtRefusal: true })
       let failure: unknown
       try {
         const result = await this.#readAll(parser)
@@ -178,7 +183,7 @@ export class Receiver {
   async #waitForWriter(): Promise<void> {
     this.#fifo.open()
     while (!this.#isDone) {
-      const parser = this.#begin({ skipZeroBlocks: false, afterUnread: false, stopAtRefusal: true })
+      const parser = this.#begin({ skipZeroBlocks: false, stopAtRefusal: true })
       let failure: unknown
       let atEnd = false
       try {
@@ -207,7 +212,7 @@ export class Receiver {
     return new ArchiveParser(this.#archive, options)
   }
 
-  async #readAll(parser: ArchiveParser): Promise<'held' | 'end' | 'closed'> {
+  async #readAll(parser: ArchiveParser): Promise<ReadResult> {
     const result = await this.#fifo.read(parser)
     return result === 'held' && parser.state === 'last' ? await this.#fifo.read(parser) : result
   }
@@ -230,33 +235,17 @@ export class Receiver {
 
   async #commit(hasEndMarker: boolean): Promise<void> {
     if (this.#archive.startedAt === 0) this.#archive.startedAt = performance.now()
-    let record: CommitRecord
-    try {
-      record = await this.#options.store.commit(this.#archive)
-    } catch (error) {
-      throw isArchiveFault(error) ? new Refusal(error) : error
-    }
+    const record = await this.#options.store.commit(this.#archive)
     this.#commits++
     if ((this.#options.generation ?? '1.11.3') === '1.11.3') this.#backoff.reset()
     this.#options.onEvent?.({ event: 'commit', number: this.#commits, hasEndMarker, ...record })
   }
 
-  #report(error: unknown): TarspoutError {
-    const failure = error instanceof Refusal ? error.cause : error
+  #report(failure: unknown): TarspoutError {
     if (!isArchiveFault(failure)) throw failure
     this.#failures++
     this.#options.onEvent?.({ event: 'failure', message: failure.message, entry: failure.entry })
     return failure
-  }
-}
-
-/** A valid archive that is not committed: unlike a broken one, it says where the next archive begins. */
-class Refusal extends Error {
-  override readonly cause: TarspoutError
-
-  constructor(cause: TarspoutError) {
-    super(cause.message)
-    this.cause = cause
   }
 }
 
