@@ -29,12 +29,17 @@ const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 export function readDuration(name: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const [, number, unit = 's'] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? []
-  if (number === undefined) throw new UsageError(`--${name} takes a duration such as 200ms, 30s or 5m, not '${text}'`)
+  if (number === undefined)
+    throw new UsageError(`--${name} takes a duration such as 200ms, 30s or 5m, not '${text}'`)
   return Number(number) * UNITS[unit as keyof typeof UNITS]
 }
 
 /** One of `values`, or undefined where the option is not given. */
-export function readChoice<T extends string>(name: string, text: string | undefined, values: readonly T[]): T | undefined {
+export function readChoice<T extends string>(
+  name: string,
+  text: string | undefined,
+  values: readonly T[],
+): T | undefined {
   if (text === undefined) return undefined
   const value = values.find((each) => each === text)
   if (value === undefined) throw new UsageError(`--${name} takes ${values.join(', ')}, not '${text}'`)

@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { RECEIVE_HELP, receive } from './receive.js'
+import { check } from './check.js'
+import { receive } from './receive.js'
+import { run } from './run.js'
 import { UsageError } from './usage-error.js'
 
 const HELP = `Usage: tarspout <command> [options]
@@ -15,9 +17,7 @@ const HELP = `Usage: tarspout <command> [options]
 
 Exit codes: 0 done; 1 something failed, as the message says; 2 wrong usage; 130 ended by Ctrl-C.`
 
-const COMMANDS: Record<string, { main: (args: string[]) => Promise<number>; help: string }> = {
-  receive: { main: receive, help: RECEIVE_HELP },
-}
+const COMMANDS: Record<string, (args: string[]) => Promise<number>> = { run, receive, check }
 
 async function main([name, ...args]: string[]): Promise<number> {
   if (name === undefined || name === '--help' || name === '-h') {
@@ -31,7 +31,7 @@ async function main([name, ...args]: string[]): Promise<number> {
   }
   const command = COMMANDS[name]
   if (command === undefined) throw new UsageError(`no command '${name}'`)
-  return await command.main(args)
+  return await command(args)
 }
 
 function explain(error: unknown): string {

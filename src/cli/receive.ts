@@ -1,7 +1,7 @@
-import { type CommitEvent, READER_GENERATIONS, Receiver, type ReceiverEvent } from '../pachyderm/receiver.js'
 import { GitStore } from '../pachyderm/git-store.js'
+import { READER_GENERATIONS, Receiver, type ReceiverEvent } from '../pachyderm/receiver.js'
 import { readArguments, readChoice, readCount, readDuration } from './arguments.js'
-import { formatBytes, formatCount, formatMs } from './report.js'
+import { formatEvent } from './report.js'
 import { UsageError } from './usage-error.js'
 
 export const RECEIVE_HELP = `Usage: tarspout receive FIFO --repo DIR [options]
@@ -46,6 +46,8 @@ export async function receive(args: string[]): Promise<number> {
   if (path === undefined || more.length > 0) throw new UsageError('receive takes one FIFO')
   if (values.repo === undefined) throw new UsageError('receive needs --repo DIR')
   const generation = readChoice('reader', values.reader, READER_GENERATIONS)
+  if (values.once && generation === '1.9')
+    throw new UsageError('the reader of 1.9 never sees that a writer has left: no --once')
   const commits = readCount('commits', values.commits)
   const forMs = readDuration('for', values.for)
   const store = await GitStore.open({
@@ -54,9 +56,18 @@ export async function receive(args: string[]): Promise<number> {
     overwrite: values.overwrite,
     fresh: values.fresh,
   })
-  const onEvent = (event: ReceiverEvent) => console.log(values.json ? JSON.stringify(event) : formatEvent(event))
-  const receiver = new Receiver({ path, store, generation, marker: values.marker, spoolFolder: store.path, onEvent, commits })
-  if (values.once) receiver.finish()
+  const onEvent = (event: ReceiverEvent) =>
+    console.log(values.json ? JSON.stringify(event) : formatEvent(event))
+  const receiver = new Receiver({
+    path,
+    store,
+    generation,
+    marker: values.marker,
+    spoolFolder: store.path,
+    onEvent,
+    commits,
+    once: values.once,
+  })
   let interrupted = false
   const interrupt = () => {
     interrupted = true
@@ -72,15 +83,4 @@ export async function receive(args: string[]): Promise<number> {
   }
   if (interrupted) return 130
   return receiver.failures > 0 ? 1 : 0
-}
-
-export function formatEvent(event: ReceiverEvent): string {
-  return event.event === 'commit' ? formatCommit(event) : `not committed: ${event.message}`
-}
-
-export function formatCommit({ number, oid, entries, bytes, durationMs, markers, hasEndMarker }: CommitEvent): string {
-  const facts = [formatCount(entries, 'entry', 'entries'), formatBytes(bytes), formatMs(durationMs)]
-  if (markers > 0) facts.push(formatCount(markers, 'marker'))
-  if (!hasEndMarker) facts.push('no end-of-archive marker')
-  return `commit ${number}  ${oid.slice(0, 10)}  ${facts.join(', ')}`
 }

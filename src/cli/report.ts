@@ -1,7 +1,5 @@
-/** How events are shown: one JSON object a line, or one plain line. */
-export interface Reportable {
-  readonly event: string
-}
+import type { CommitEvent } from '../pachyderm/receiver.js'
+import type { RunnerEvent } from '../pachyderm/runner.js'
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB']
 
@@ -21,4 +19,37 @@ export function formatMs(ms: number): string {
 
 export function formatCount(n: number, one: string, many = `${one}s`): string {
   return `${n.toLocaleString('en-US')} ${n === 1 ? one : many}`
+}
+
+/** An event on one line. */
+export function formatEvent(event: RunnerEvent): string {
+  switch (event.event) {
+    case 'commit':
+      return formatCommit(event)
+    case 'failure':
+      return `not committed: ${event.message}`
+    case 'start':
+      return `started ${event.cmd.join(' ')} (process ${event.pid}, PFS_DIR=${event.pfs})`
+    case 'exit':
+      return `ended with ${event.signal ?? event.code}, ${event.restarts ? 'starts again' : 'is not started again'}`
+    case 'output':
+      return event.line
+    case 'note':
+      return event.message
+  }
+}
+
+function formatCommit({
+  number,
+  oid,
+  entries,
+  bytes,
+  durationMs,
+  markers,
+  hasEndMarker,
+}: CommitEvent): string {
+  const facts = [formatCount(entries, 'entry', 'entries'), formatBytes(bytes), formatMs(durationMs)]
+  if (markers > 0) facts.push(formatCount(markers, 'marker'))
+  if (!hasEndMarker) facts.push('no end-of-archive marker')
+  return `commit ${number}  ${oid.slice(0, 10)}  ${facts.join(', ')}`
 }

@@ -81,7 +81,7 @@ export class ArchiveParser {
         return Math.min(this.#remain + BLOCK_BYTES, READ_BYTES)
       case 'end':
         return BLOCK_BYTES - 1 - this.#filled
-      case 'last':
+      default:
         return 1
     }
   }
@@ -113,7 +113,8 @@ export class ArchiveParser {
     if (this.#state === 'start' && this.#filled === 0) return false
     if (this.#state === 'last' || this.#state === 'done' || this.#state === 'end') return true
     if (inPadding || (this.#state === 'header' && this.#filled === 0 && this.#metaBytes === 0)) return true
-    const what = this.#state === 'body' ? `${this.#remain - this.#padding} bytes of a body` : 'the rest of a header'
+    const what =
+      this.#state === 'body' ? `${this.#remain - this.#padding} bytes of a body` : 'the rest of a header'
     throw this.#invalid(`the writer left before it had sent ${what}`)
   }
 
@@ -121,9 +122,11 @@ export class ArchiveParser {
     switch (this.#state) {
       case 'start':
       case 'header':
-        return this.#takeHeader(bytes)
+        this.#takeHeader(bytes)
+        return
       case 'meta':
-        return this.#takeMeta(bytes)
+        this.#takeMeta(bytes)
+        return
       case 'body':
         this.#tar.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
         this.#remain -= bytes.length
@@ -159,7 +162,10 @@ export class ArchiveParser {
       this.#state = 'end'
       return
     }
-    if (this.#state === 'start' && ((block[0] === 0x1f && block[1] === 0x8b) || block.readUInt32BE() === 0x28b52ffd)) {
+    if (
+      this.#state === 'start' &&
+      ((block[0] === 0x1f && block[1] === 0x8b) || block.readUInt32BE() === 0x28b52ffd)
+    ) {
       throw this.#invalid('it is compressed; a spout sends plain tar')
     }
     this.#startEntry(block)
@@ -173,8 +179,10 @@ export class ArchiveParser {
     if ('xXgLK'.includes(type)) {
       const size = new Header(block).size
       if (size === undefined) throw this.#invalid('a header states no size')
-      if (size > MAX_META_BYTES) throw this.#invalid(`${size} bytes of pax header or long name, ${MAX_META_BYTES} are the limit`)
-      if (type === 'g') this.#refuse('a pax global header, which Pachyderm stores as an empty file of that name')
+      if (size > MAX_META_BYTES)
+        throw this.#invalid(`${size} bytes of pax header or long name, ${MAX_META_BYTES} are the limit`)
+      if (type === 'g')
+        this.#refuse('a pax global header, which Pachyderm stores as an empty file of that name')
       this.#metaBytes = size
       this.#setRemain(size)
       this.#state = size > 0 ? 'meta' : 'header'
@@ -192,7 +200,8 @@ export class ArchiveParser {
     if (isHeaderOnly && new Header(block).size !== 0) {
       throw this.#invalid(`entry ${show(name)} is a ${entry.type} with a body`, name)
     }
-    if (type === 'S') throw this.#invalid(`entry ${show(name)} is sparse, which Pachyderm cannot commit`, name)
+    if (type === 'S')
+      throw this.#invalid(`entry ${show(name)} is sparse, which Pachyderm cannot commit`, name)
     if (this.#archive.entries.length >= MAX_ENTRIES) {
       this.#refuse(`more than ${MAX_ENTRIES} entries`)
     } else if (isHeaderOnly || !'\x0007'.includes(type)) {

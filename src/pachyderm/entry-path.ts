@@ -24,7 +24,8 @@ export function isMarkerName(name: string, marker: string | undefined): boolean 
  * @throws TarspoutError `ERR_ARCHIVE` for a name that Pachyderm refuses, or that git must not store.
  */
 export function storedPath(name: string): string {
-  const refuse = (why: string) => new TarspoutError('ERR_ARCHIVE', `entry ${show(name)}: ${why}`, { entry: name })
+  const refuse = (why: string) =>
+    new TarspoutError('ERR_ARCHIVE', `entry ${show(name)}: ${why}`, { entry: name })
   // pachd checks these in this order (PutFile): leaving the repository, then what is printable, then glob characters.
   if (cleanPath(name).startsWith('../') || cleanPath(name) === '..') throw refuse('it leaves the repository')
   const path = cleanPath(`/${name}`).slice(1)
@@ -32,12 +33,16 @@ export function storedPath(name: string): string {
   if (!/^[ -~]+$/.test(path)) throw refuse('a name has printable ASCII characters only')
   const glob = /[*?[\]{}!()@+^]/.exec(path)
   if (glob) throw refuse(`the character ${glob[0]} belongs to glob patterns`)
-  if (path.length > MAX_PATH_BYTES) throw refuse(`${path.length} bytes are more than a path holds (${MAX_PATH_BYTES})`)
+  if (path.length > MAX_PATH_BYTES)
+    throw refuse(`${path.length} bytes are more than a path holds (${MAX_PATH_BYTES})`)
   const components = path.split('/')
-  if (components.length > MAX_DEPTH) throw refuse(`${components.length} folders deep, ${MAX_DEPTH} is the limit`)
+  if (components.length > MAX_DEPTH)
+    throw refuse(`${components.length} folders deep, ${MAX_DEPTH} is the limit`)
   for (const component of components) {
     if (component.length > MAX_COMPONENT_BYTES) {
-      throw refuse(`a part of ${component.length} bytes is more than a file name holds (${MAX_COMPONENT_BYTES})`)
+      throw refuse(
+        `a part of ${component.length} bytes is more than a file name holds (${MAX_COMPONENT_BYTES})`,
+      )
     }
     if (component.split('\\').some(isGitFolder)) throw refuse('git keeps its own files under this name')
   }

@@ -60,6 +60,11 @@ export class FifoReader {
     })
   }
 
+  /** Makes the end of the file come if no writer is there: to poll(2) it looks as if one had come and gone. */
+  nudge(): void {
+    if (this.#fd !== undefined) closeSync(openSync(this.path, constants.O_WRONLY | constants.O_NONBLOCK))
+  }
+
   /**
    * Opens and closes a second read end. Nothing is read or dropped; a writer that watches its readers (inotify) no longer
    * trusts that the archive it is sending arrived.

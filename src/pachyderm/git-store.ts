@@ -57,7 +57,8 @@ export class GitStore implements CommitStore {
   static async open(options: GitStoreOptions): Promise<GitStore> {
     const path = resolve(options.path)
     const branch = options.branch ?? 'master'
-    if (branch === MARKER_BRANCH) throw fault(`the output branch cannot be ${MARKER_BRANCH}, where markers go`, path)
+    if (branch === MARKER_BRANCH)
+      throw fault(`the output branch cannot be ${MARKER_BRANCH}, where markers go`, path)
     await git(['check-ref-format', '--branch', branch])
     if (!existsSync(path) || readdirSync(path).length === 0) {
       mkdirSync(path, { recursive: true })
@@ -132,7 +133,8 @@ export class GitStore implements CommitStore {
   async #start(fresh: boolean): Promise<void> {
     // What a killed process leaves behind.
     const packs = join(this.path, 'objects/pack')
-    for (const name of readdirSync(packs)) if (name.startsWith('tmp_')) rmSync(join(packs, name), { force: true })
+    for (const name of readdirSync(packs))
+      if (name.startsWith('tmp_')) rmSync(join(packs, name), { force: true })
     for (const branch of [this.branch, MARKER_BRANCH]) {
       const ref = `refs/heads/${branch}`
       if (fresh) await git(['--git-dir', this.path, 'update-ref', '-d', ref])
@@ -205,12 +207,15 @@ export class GitStore implements CommitStore {
     for (const [index, path] of [...questions.keys()].entries()) {
       const [mode, , oid] = (answers[index] ?? '').split(/[ \t]/, 3)
       const isFolder = mode === '040000'
-      if (folders.has(path) && mode !== 'missing' && !isFolder) conflict ??= new PathConflict(path, 'a file in the parent commit')
+      if (folders.has(path) && mode !== 'missing' && !isFolder)
+        conflict ??= new PathConflict(path, 'a file in the parent commit')
       // Overwriting a folder with a file is what Pachyderm allows.
-      if (bodies.has(path) && isFolder && !overwrite) conflict ??= new PathConflict(path, 'a folder in the parent commit')
+      if (bodies.has(path) && isFolder && !overwrite)
+        conflict ??= new PathConflict(path, 'a folder in the parent commit')
       if (bodies.has(path) && mode === '100644' && !overwrite && oid !== undefined) olds.set(path, oid)
     }
-    for (const path of bodies.keys()) if (folders.has(path)) conflict ??= new PathConflict(path, 'a folder in this archive')
+    for (const path of bodies.keys())
+      if (folders.has(path)) conflict ??= new PathConflict(path, 'a folder in this archive')
     if (conflict) throw conflict
     return olds
   }
@@ -273,7 +278,9 @@ export class GitStore implements CommitStore {
 /** Pachyderm finds it when the commit is finished, and the pipeline then waits for ever. */
 class PathConflict extends TarspoutError {
   constructor(path: string, what: string) {
-    super('ERR_ARCHIVE', `path conflict: ${show(path)} is ${what}, and cannot be both file and folder`, { entry: path })
+    super('ERR_ARCHIVE', `path conflict: ${show(path)} is ${what}, and cannot be both file and folder`, {
+      entry: path,
+    })
   }
 }
 

@@ -5,7 +5,8 @@ import { TarspoutError } from '../errors.js'
 /** The environment for git: the caller's, without what would point git at another repository. */
 export function gitEnvironment(): NodeJS.ProcessEnv {
   const environment = { ...process.env, LC_ALL: 'C' }
-  for (const name of Object.keys(environment)) if (name.startsWith('GIT_')) delete (environment as NodeJS.ProcessEnv)[name]
+  for (const name of Object.keys(environment))
+    if (name.startsWith('GIT_')) delete (environment as NodeJS.ProcessEnv)[name]
   return environment
 }
 

@@ -36,7 +36,8 @@ class JsonReader {
   }
 
   readValue(depth: number): SpecNode {
-    if (depth > MAX_DEPTH) throw this.#unreadable(this.#here(), `more than ${MAX_DEPTH} levels`, 'nest less deeply')
+    if (depth > MAX_DEPTH)
+      throw this.#unreadable(this.#here(), `more than ${MAX_DEPTH} levels`, 'nest less deeply')
     this.#skipSpace()
     const start = this.#at
     const first = this.#text[start]
@@ -55,8 +56,10 @@ class JsonReader {
     this.#at = range.end
     if (word === 'true' || word === 'false') return { kind: 'scalar', range, value: word === 'true' }
     if (word === 'null') return { kind: 'scalar', range, value: null }
-    if (/^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(word)) return { kind: 'scalar', range, value: Number(word) }
-    if (/^(\/\/|\/\*|#)/.test(word)) throw this.#unreadable(range, 'JSON has no comments', 'remove it, or write YAML')
+    if (/^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(word))
+      return { kind: 'scalar', range, value: Number(word) }
+    if (/^(\/\/|\/\*|#)/.test(word))
+      throw this.#unreadable(range, 'JSON has no comments', 'remove it, or write YAML')
     this.#source.fault(range, `${word} is no JSON value`, `write "${word.replace(/'/g, '')}"`)
     return { kind: 'scalar', range, value: word }
   }
@@ -69,13 +72,22 @@ class JsonReader {
       if (this.#text[keyStart] !== '"') {
         const word = /^[\w.-]+/.exec(this.#text.slice(keyStart, keyStart + 100))?.[0]
         const range = { start: keyStart, end: keyStart + (word?.length ?? 1) }
-        throw this.#unreadable(range, 'a field name in double quotes is missing', `write ${word ? `"${word}"` : '"name":'}`)
+        throw this.#unreadable(
+          range,
+          'a field name in double quotes is missing',
+          `write ${word ? `"${word}"` : '"name":'}`,
+        )
       }
       const key = this.#readString()
       const keyRange = { start: keyStart, end: this.#at }
       this.#skipSpace()
       if (this.#text[this.#at] === ':') this.#at++
-      else this.#source.fault({ start: keyRange.end, end: keyRange.end + 1 }, `no colon after "${key}"`, `write "${key}":`)
+      else
+        this.#source.fault(
+          { start: keyRange.end, end: keyRange.end + 1 },
+          `no colon after "${key}"`,
+          `write "${key}":`,
+        )
       members.push({ key, keyRange, value: this.readValue(depth + 1) })
     })
     return { kind: 'map', range: { start, end: this.#at }, members }
@@ -94,7 +106,8 @@ class JsonReader {
     for (;;) {
       this.#skipSpace()
       const next = this.#text[this.#at]
-      if (next === undefined) throw this.#unreadable(this.#here(), 'the text ends too early', `write ${close}`)
+      if (next === undefined)
+        throw this.#unreadable(this.#here(), 'the text ends too early', `write ${close}`)
       if (next === close) {
         if (comma !== undefined) {
           this.#source.fault({ start: comma, end: comma + 1 }, `a comma before ${close}`, 'remove the comma')
@@ -103,10 +116,12 @@ class JsonReader {
         return
       }
       if (itemEnd >= 0 && comma === undefined) {
-        if (next === '}' || next === ']') throw this.#unreadable(this.#here(), `found ${next}`, `write ${close}`)
+        if (next === '}' || next === ']')
+          throw this.#unreadable(this.#here(), `found ${next}`, `write ${close}`)
         this.#source.fault({ start: itemEnd, end: itemEnd + 1 }, 'a comma is missing', 'write a comma here')
       }
-      if (next === ',') throw this.#unreadable(this.#here(), 'a comma with nothing before it', 'remove the comma')
+      if (next === ',')
+        throw this.#unreadable(this.#here(), 'a comma with nothing before it', 'remove the comma')
       readItem()
       itemEnd = this.#at
       this.#skipSpace()
@@ -121,12 +136,17 @@ class JsonReader {
       end += this.#text[end] === '\\' ? 2 : 1
     }
     const range = { start, end: Math.min(end + 1, this.#text.length) }
-    if (this.#text[end] !== '"') throw this.#unreadable(range, 'a text without its closing quote', 'write " at its end')
+    if (this.#text[end] !== '"')
+      throw this.#unreadable(range, 'a text without its closing quote', 'write " at its end')
     this.#at = range.end
     try {
       return JSON.parse(this.#text.slice(start, range.end)) as string
     } catch {
-      this.#source.fault(range, 'a text with a wrong escape or a control character', 'write \\\\ for a backslash, \\t for a tab')
+      this.#source.fault(
+        range,
+        'a text with a wrong escape or a control character',
+        'write \\\\ for a backslash, \\t for a tab',
+      )
       return this.#text.slice(start + 1, end)
     }
   }

@@ -41,6 +41,8 @@ export interface ReceiverOptions {
   onEvent?: ((event: ReceiverEvent) => void) | undefined
   /** End after so many commits. */
   commits?: number | undefined
+  /** End when the first writers have left, default false. */
+  once?: boolean | undefined
   /** On an archive that is no tar: `reopen` the FIFO after a pause (the default), or `throw`. */
   onBroken?: 'reopen' | 'throw' | undefined
 }
@@ -61,13 +63,14 @@ export class Receiver {
   readonly #archive: ReceivedArchive
   readonly #backoff = new Backoff()
   readonly #stop = new AbortController()
-  #finishing = false
+  #finishing: boolean
   #opener: ChildProcess | undefined
   #commits = 0
   #failures = 0
 
   constructor(options: ReceiverOptions) {
     this.#options = options
+    this.#finishing = options.once ?? false
     this.#fifo = new FifoReader(options.path)
     this.#archive = new ReceivedArchive(options.spoolFolder, options.marker)
   }
@@ -104,9 +107,10 @@ export class Receiver {
     }
   }
 
-  /** Ends at the next end of file, that is when no writer is left. To be called before one is made to happen. */
+  /** Ends once no writer is left and everything is read. */
   finish(): void {
     this.#finishing = true
+    this.#fifo.nudge()
   }
 
   /** Ends now. A commit that has begun is finished, but its archive's last byte stays unread. */
@@ -122,7 +126,7 @@ export class Receiver {
 
   /** 1.11.3 and later: an archive is committed when it is whole, and not at all otherwise. */
   async #commitWhole(): Promise<void> {
-    this.#fifo.open()
+    this.#open()
     while (!this.#isDone) {
       const parser = this.#begin({ skipZeroBlocks: true, stopAtRefusal: false })
       let result: ReadResult | undefined
@@ -140,12 +144,12 @@ export class Receiver {
           this.#fifo.close()
           await this.#backoff.pause(this.#stop.signal)
           if (this.#isDone) return
-          this.#fifo.open()
+          this.#open()
         }
       }
       if (result !== 'end') continue
       if (this.#finishing) return
-      this.#fifo.open()
+      this.#open()
     }
   }
 
@@ -162,7 +166,7 @@ export class Receiver {
   /** 1.9 and 1.10: a commit for each time the FIFO is opened, whatever came. */
   async #openPerArchive(): Promise<void> {
     while (!this.#isDone) {
-      this.#fifo.open()
+      this.#open()
       const parser = this.#begin({ skipZeroBlocks: false, stopAtRefusal: true })
       let failure: unknown
       try {
@@ -181,7 +185,7 @@ export class Receiver {
 
   /** 1.11.0 to 1.11.2: a commit is finished only once a writer has the FIFO open after the archive. */
   async #waitForWriter(): Promise<void> {
-    this.#fifo.open()
+    this.#open()
     while (!this.#isDone) {
       const parser = this.#begin({ skipZeroBlocks: false, stopAtRefusal: true })
       let failure: unknown
@@ -203,8 +207,13 @@ export class Receiver {
         await this.#backoff.pause(this.#stop.signal)
         if (this.#isDone) return
       }
-      if (failure !== undefined || atEnd) this.#fifo.open()
+      if (failure !== undefined || atEnd) this.#open()
     }
+  }
+
+  #open(): void {
+    this.#fifo.open()
+    if (this.#finishing && !this.#options.once) this.#fifo.nudge()
   }
 
   #begin(options: ArchiveParserOptions): ArchiveParser {

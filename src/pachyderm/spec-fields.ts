@@ -18,7 +18,8 @@ const integer = (about: string, min = 0) => ({ type: 'integer', min, about }) as
 const texts = (about: string) => ({ type: 'list', of: { type: 'string' }, about }) as const
 const map = (about: string) => ({ type: 'map', about }) as const
 const object = <F extends Fields>(about: string, fields: F) => ({ type: 'object', fields, about }) as const
-const duration = (about: string) => ({ type: 'string', pattern: /^(\d+(\.\d+)?(ns|us|ms|s|m|h))+$/, about }) as const
+const duration = (about: string) =>
+  ({ type: 'string', pattern: /^(\d+(\.\d+)?(ns|us|ms|s|m|h))+$/, about }) as const
 
 /** A pipeline's name as Pachyderm accepts it (ancestry.ValidateName, since 1.9.6). */
 export const PIPELINE_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/
@@ -99,7 +100,11 @@ export const SPEC_FIELDS: Fields = {
     image_pull_secrets: texts('Secrets to pull the image with.'),
     stdin: texts('Lines for standard input.'),
     err_stdin: texts('Lines for the standard input of err_cmd.'),
-    accept_return_code: { type: 'list', of: { type: 'integer', min: 0 }, about: 'Exit codes that count as success.' },
+    accept_return_code: {
+      type: 'list',
+      of: { type: 'integer', min: 0 },
+      about: 'Exit codes that count as success.',
+    },
     debug: flag('Log more.'),
     user: text('User to run as.'),
     working_dir: text('Folder to run in.'),
@@ -116,7 +121,11 @@ export const SPEC_FIELDS: Fields = {
     service,
   }),
   input: object('Where its data comes from; not for spouts.', INPUT),
-  output_branch: { type: 'string', pattern: /^[a-zA-Z0-9][a-zA-Z0-9._-]*$/, about: 'Branch that is committed to.' },
+  output_branch: {
+    type: 'string',
+    pattern: /^[a-zA-Z0-9][a-zA-Z0-9._-]*$/,
+    about: 'Branch that is committed to.',
+  },
   egress: object('Where the results are copied to.', { URL: text('Address of an object store.') }),
   parallelism_spec: object('How many workers.', {
     constant: integer('So many.'),
@@ -126,11 +135,18 @@ export const SPEC_FIELDS: Fields = {
   resource_requests: resources('What a worker asks for.'),
   resource_limits: resources('What a worker is limited to.'),
   sidecar_resource_limits: resources('What the storage container is limited to.'),
-  cache_size: { type: 'string', pattern: /^\d+(\.\d+)?([kKMGTPE]i?)?$/, about: 'Memory for caching, such as 64M.' },
+  cache_size: {
+    type: 'string',
+    pattern: /^\d+(\.\d+)?([kKMGTPE]i?)?$/,
+    about: 'Memory for caching, such as 64M.',
+  },
   enable_stats: flag('Collect statistics; not for spouts.'),
   max_queue_size: integer('Datums fetched ahead.'),
   service,
-  chunk_spec: object('How datums are grouped.', { number: integer('So many.'), size_bytes: integer('So large.') }),
+  chunk_spec: object('How datums are grouped.', {
+    number: integer('So many.'),
+    size_bytes: integer('So large.'),
+  }),
   datum_timeout: duration('Longest time for a datum, such as 30s.'),
   job_timeout: duration('Longest time for a job.'),
   datum_tries: integer('How often a datum is tried.'),

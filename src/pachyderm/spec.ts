@@ -1,6 +1,13 @@
 import { readJson } from './json-reader.js'
 import { camelCase, type Fields, type FieldType, PIPELINE_NAME, SPEC_FIELDS } from './spec-fields.js'
-import { type Range, SpecError, type SpecFault, type SpecMember, type SpecNode, SpecSource } from './spec-source.js'
+import {
+  type Range,
+  SpecError,
+  type SpecFault,
+  type SpecMember,
+  type SpecNode,
+  SpecSource,
+} from './spec-source.js'
 import { readYaml } from './yaml-reader.js'
 
 /** A pipeline, as far as the runner uses it. Absent fields have Pachyderm's defaults. */
@@ -45,7 +52,11 @@ export function checkPipelineSpec(text: string): { specs: PipelineSpec[]; faults
   // Pachyderm's rule: what begins with a brace is JSON.
   const documents = /^\uFEFF?\s*\{/.test(text) ? readJson(source) : readYaml(source)
   if (documents.length === 0 && !source.hasFaults) {
-    source.fault({ start: 0, end: 1 }, 'there is no document', 'write {"pipeline": {"name": ...}, "transform": ...}')
+    source.fault(
+      { start: 0, end: 1 },
+      'there is no document',
+      'write {"pipeline": {"name": ...}, "transform": ...}',
+    )
   }
   const specs = documents.map((node) => {
     const value = checkType(source, node, { type: 'object', fields: SPEC_FIELDS }, 'the specification')
@@ -58,33 +69,45 @@ export function checkPipelineSpec(text: string): { specs: PipelineSpec[]; faults
 /** Checks a node against its type; returns its value with canonical names. */
 function checkType(source: SpecSource, node: SpecNode, type: FieldType, name: string): unknown {
   if (node.kind === 'scalar' && node.value === null) return undefined // protobuf: null is unset
-  const wrong = (hint: string) => source.fault(node.range, `${name} is ${describe(node)}, not ${expected(type)}`, hint)
+  const wrong = (hint: string) =>
+    source.fault(node.range, `${name} is ${describe(node)}, not ${expected(type)}`, hint)
   switch (type.type) {
     case 'any':
       return plain(node)
     case 'string': {
       if (node.kind !== 'scalar' || typeof node.value !== 'string') return wrong(quoteHint(node, name))
       if (type.pattern && !type.pattern.test(node.value)) {
-        return source.fault(node.range, `${name} ${JSON.stringify(node.value)} is not allowed`, patternHint(type.pattern))
+        return source.fault(
+          node.range,
+          `${name} ${JSON.stringify(node.value)} is not allowed`,
+          patternHint(type.pattern),
+        )
       }
       return node.value
     }
     case 'boolean':
       if (node.kind === 'scalar' && typeof node.value === 'boolean') return node.value
-      return wrong(`write ${/^"?(true|yes|1)/i.test(source.text.slice(node.range.start)) ? 'true' : 'true or false'}, without quotes`)
+      return wrong(
+        `write ${/^"?(true|yes|1)/i.test(source.text.slice(node.range.start)) ? 'true' : 'true or false'}, without quotes`,
+      )
     case 'integer':
     case 'number': {
       // protobuf's JSON accepts numbers in quotes.
-      const number = node.kind === 'scalar' && typeof node.value !== 'boolean' ? Number(node.value || Number.NaN) : Number.NaN
+      const number =
+        node.kind === 'scalar' && typeof node.value !== 'boolean'
+          ? Number(node.value || Number.NaN)
+          : Number.NaN
       const value = node.kind === 'scalar' && node.value === 0 ? 0 : number
-      if (Number.isNaN(value) || (type.type === 'integer' && !Number.isSafeInteger(value))) return wrong('write a number')
+      if (Number.isNaN(value) || (type.type === 'integer' && !Number.isSafeInteger(value)))
+        return wrong('write a number')
       if (type.min !== undefined && value < type.min) {
         return source.fault(node.range, `${name} is ${value}`, `write at least ${type.min}`)
       }
       return value
     }
     case 'list':
-      if (node.kind !== 'list') return wrong(node.kind === 'scalar' ? `write [${JSON.stringify(node.value)}]` : 'write [ ... ]')
+      if (node.kind !== 'list')
+        return wrong(node.kind === 'scalar' ? `write [${JSON.stringify(node.value)}]` : 'write [ ... ]')
       return node.items.map((item, index) => checkType(source, item, type.of, `${name}[${index}]`))
     case 'map': {
       if (node.kind !== 'map') return wrong('write { "NAME": "value" }')
@@ -100,7 +123,12 @@ function checkType(source: SpecSource, node: SpecNode, type: FieldType, name: st
   }
 }
 
-function checkObject(source: SpecSource, members: readonly SpecMember[], fields: Fields, name: string): object {
+function checkObject(
+  source: SpecSource,
+  members: readonly SpecMember[],
+  fields: Fields,
+  name: string,
+): object {
   const result: Record<string, unknown> = {}
   const seen = new Map<string, string>()
   for (const { key, keyRange, value } of members) {
@@ -113,7 +141,12 @@ function checkObject(source: SpecSource, members: readonly SpecMember[], fields:
     }
     if (seen.has(field)) source.fault(keyRange, `"${key}" comes twice in ${name}`, 'remove one of them')
     seen.set(field, key)
-    const checked = checkType(source, value, fields[field] as FieldType, name === 'the specification' ? field : `${name}.${field}`)
+    const checked = checkType(
+      source,
+      value,
+      fields[field] as FieldType,
+      name === 'the specification' ? field : `${name}.${field}`,
+    )
     if (checked !== undefined) result[field] = checked
   }
   return result
@@ -126,15 +159,25 @@ function checkRules(source: SpecSource, root: SpecNode): void {
   const place = (...path: string[]) => find(root, path)
   const set = (...path: string[]) => {
     const found = place(...path)
-    return found !== undefined && !(found.value.kind === 'scalar' && (found.value.value === null || found.value.value === false))
+    return found !== undefined &&
+      !(found.value.kind === 'scalar' && (found.value.value === null || found.value.value === false))
       ? found
       : undefined
   }
   const name = place('pipeline', 'name')
   if (!place('pipeline')) source.fault(whole, 'there is no pipeline', 'write "pipeline": {"name": "..."}')
-  else if (!name) source.fault(place('pipeline')?.keyRange ?? whole, 'the pipeline has no name', 'write "name": "..." in it')
+  else if (!name)
+    source.fault(
+      place('pipeline')?.keyRange ?? whole,
+      'the pipeline has no name',
+      'write "name": "..." in it',
+    )
   if (!set('transform')) {
-    source.fault(whole, 'pipeline must specify a transform', 'write "transform": {"image": "...", "cmd": [...]}')
+    source.fault(
+      whole,
+      'pipeline must specify a transform',
+      'write "transform": {"image": "...", "cmd": [...]}',
+    )
   } else {
     const cmd = place('transform', 'cmd')
     if (cmd === undefined || (cmd.value.kind === 'list' && cmd.value.items.length === 0)) {
@@ -177,7 +220,11 @@ function checkRules(source: SpecSource, root: SpecNode): void {
   if (marker?.kind === 'scalar' && typeof marker.value === 'string' && marker.value !== '') {
     if (marker.value === 'out') source.fault(marker.range, 'the marker cannot be "out"', 'write another name')
     if (!/^[ -~]+$/.test(marker.value) || /[*?[\]{}!()@+^]/.test(marker.value)) {
-      source.fault(marker.range, 'the marker is no file name', 'write a name of printable ASCII without * ? [ ] { } ! ( ) @ + ^')
+      source.fault(
+        marker.range,
+        'the marker is no file name',
+        'write a name of printable ASCII without * ? [ ] { } ! ( ) @ + ^',
+      )
     }
   }
 }
@@ -212,7 +259,13 @@ function describe(node: SpecNode): string {
 }
 
 function expected(type: FieldType): string {
-  const names = { string: 'a text', boolean: 'a boolean', any: 'a value', integer: 'a whole number', number: 'a number' }
+  const names = {
+    string: 'a text',
+    boolean: 'a boolean',
+    any: 'a value',
+    integer: 'a whole number',
+    number: 'a number',
+  }
   if (type.type === 'list') return 'a list'
   if (type.type === 'map' || type.type === 'object') return 'an object'
   return names[type.type]
@@ -224,7 +277,8 @@ function quoteHint(node: SpecNode, name: string): string {
 }
 
 function patternHint(pattern: RegExp): string {
-  if (pattern === PIPELINE_NAME) return 'write letters, digits, - and _, the first a letter or digit, 63 at most'
+  if (pattern === PIPELINE_NAME)
+    return 'write letters, digits, - and _, the first a letter or digit, 63 at most'
   return `write what matches ${pattern.source}`
 }
 
@@ -253,34 +307,34 @@ type Loose = { [key: string]: unknown }
 
 function toSpec(source: Loose): PipelineSpec {
   const at = (value: unknown, key: string) => (value as Loose | undefined)?.[key]
-  const transform = source['transform'] as Loose | undefined
-  const pfs = at(source['input'], 'pfs') as Loose | undefined
+  const transform = source.transform as Loose | undefined
+  const pfs = at(source.input, 'pfs') as Loose | undefined
   const spec: PipelineSpec = {
-    name: (at(source['pipeline'], 'name') as string | undefined) ?? '',
+    name: (at(source.pipeline, 'name') as string | undefined) ?? '',
     transform: {
-      cmd: (transform?.['cmd'] as string[] | undefined) ?? [],
-      stdin: (transform?.['stdin'] as string[] | undefined) ?? [],
-      env: (transform?.['env'] as Record<string, string> | undefined) ?? {},
-      acceptReturnCode: (transform?.['accept_return_code'] as number[] | undefined) ?? [],
+      cmd: (transform?.cmd as string[] | undefined) ?? [],
+      stdin: (transform?.stdin as string[] | undefined) ?? [],
+      env: (transform?.env as Record<string, string> | undefined) ?? {},
+      acceptReturnCode: (transform?.accept_return_code as number[] | undefined) ?? [],
     },
-    outputBranch: (source['output_branch'] as string | undefined) || 'master',
+    outputBranch: (source.output_branch as string | undefined) || 'master',
     source,
   }
-  if (transform?.['image']) spec.transform.image = transform['image'] as string
-  if (transform?.['working_dir']) spec.transform.workingDir = transform['working_dir'] as string
-  if (transform?.['user']) spec.transform.user = transform['user'] as string
-  if (source['spout'] !== undefined) {
-    const spout = source['spout'] as Loose
-    spec.spout = { overwrite: spout['overwrite'] === true }
-    if (spout['marker']) spec.spout.marker = spout['marker'] as string
+  if (transform?.image) spec.transform.image = transform.image as string
+  if (transform?.working_dir) spec.transform.workingDir = transform.working_dir as string
+  if (transform?.user) spec.transform.user = transform.user as string
+  if (source.spout !== undefined) {
+    const spout = source.spout as Loose
+    spec.spout = { overwrite: spout.overwrite === true }
+    if (spout.marker) spec.spout.marker = spout.marker as string
   }
-  if (pfs?.['repo'] !== undefined) {
-    const repo = pfs['repo'] as string
+  if (pfs?.repo !== undefined) {
+    const repo = pfs.repo as string
     spec.input = {
-      name: (pfs['name'] as string | undefined) || repo,
+      name: (pfs.name as string | undefined) || repo,
       repo,
-      branch: (pfs['branch'] as string | undefined) || 'master',
-      glob: (pfs['glob'] as string | undefined) || '/',
+      branch: (pfs.branch as string | undefined) || 'master',
+      glob: (pfs.glob as string | undefined) || '/',
     }
   }
   return spec

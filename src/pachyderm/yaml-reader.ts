@@ -5,7 +5,11 @@ import type { Range, SpecMember, SpecNode, SpecSource } from './spec-source.js'
 export function readYaml(source: SpecSource): SpecNode[] {
   const documents: SpecNode[] = []
   // YAML 1.1 booleans (yes, on) are texts here, as in the YAML 1.2 core schema. Merge keys are for the parser to resolve.
-  for (const document of parseAllDocuments(source.text, { merge: true, prettyErrors: false, maxAliasCount: 100 } as object)) {
+  for (const document of parseAllDocuments(source.text, {
+    merge: true,
+    prettyErrors: false,
+    maxAliasCount: 100,
+  } as object)) {
     if (!('contents' in document)) continue
     for (const { pos, message } of document.errors) {
       source.fault({ start: pos[0], end: pos[1] }, message.split('\n')[0] ?? message, 'correct the YAML')
@@ -36,7 +40,12 @@ function toNode(source: SpecSource, node: Node | null, depth: number): SpecNode 
     return { kind: 'scalar', range, value: null }
   }
   const value = isScalar(node) ? node.value : null
-  if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') {
+  if (
+    value === null ||
+    typeof value === 'string' ||
+    typeof value === 'number' ||
+    typeof value === 'boolean'
+  ) {
     return { kind: 'scalar', range, value }
   }
   return { kind: 'scalar', range, value: String(value) }

@@ -1,0 +1,100 @@
+import { GitStore } from '../pachyderm/git-store.js'
+import { READER_GENERATIONS } from '../pachyderm/receiver.js'
+import { Runner, type RunnerEvent } from '../pachyderm/runner.js'
+import { readArguments, readChoice, readCount, readDuration } from './arguments.js'
+import { formatCount } from './report.js'
+import { readSpecFiles } from './spec-files.js'
+import { UsageError } from './usage-error.js'
+import { JsonView, LiveView, PlainView, type View } from './view.js'
+
+export const RUN_HELP = `Usage: tarspout run SPEC [options]
+
+Runs a spout on this machine as Pachyderm would: makes the FIFO, starts the command of the pipeline
+specification, commits each archive it writes to a bare git repository, and starts it again when it fails.
+The command finds its folder in PFS_DIR: the FIFO is $PFS_DIR/out, the marker $PFS_DIR/<marker>.
+It runs on this host; transform.image is not used.
+
+  --repo DIR          the repository (default: ./<pipeline>.git); made if it is not there
+  --root DIR          folder that gets pfs/out; / serves programs that have /pfs/out written into them
+                      (default: a temporary folder)
+  --reader RELEASE    behave as the reader of this Pachyderm release: ${READER_GENERATIONS.join(', ')} (default: the last)
+  --fresh             forget the commits and the marker of earlier runs
+  --commits N         end after N commits
+  --for TIME          end after this time (30s, 5m)
+  --json              print events as JSON, one a line
+  -h, --help
+
+Ends by itself when the command has ended with 0, since it is then never started again.
+Ctrl-C ends everything and leaves only the repository.
+
+Exit codes: 0 done; 1 an archive was not committed, the command cannot be started, or the repository failed;
+2 wrong usage; 130 ended by Ctrl-C.`
+
+export async function run(args: string[]): Promise<number> {
+  const { values, positionals } = readArguments(args, {
+    repo: { type: 'string' },
+    root: { type: 'string' },
+    reader: { type: 'string' },
+    fresh: { type: 'boolean' },
+    commits: { type: 'string' },
+    for: { type: 'string' },
+    json: { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
+  })
+  if (values.help) {
+    console.log(RUN_HELP)
+    return 0
+  }
+  if (positionals.length === 0) throw new UsageError('run takes a pipeline specification')
+  const generation = readChoice('reader', values.reader, READER_GENERATIONS)
+  const commits = readCount('commits', values.commits)
+  const forMs = readDuration('for', values.for)
+  const { specs, faults } = readSpecFiles(positionals)
+  if (faults.length > 0) {
+    for (const fault of faults) console.error(fault)
+    return 1
+  }
+  const [spec, ...more] = specs.filter((each) => each.spout !== undefined)
+  if (spec === undefined) throw new UsageError('none of the specifications is a spout')
+  if (more.length > 0) throw new UsageError('only one of the specifications can be a spout')
+
+  let stop = () => {}
+  let interrupted = false
+  const interrupt = () => {
+    interrupted = true
+    stop()
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt)
+  const store = await GitStore.open({
+    path: values.repo ?? `${spec.name}.git`,
+    branch: spec.outputBranch,
+    overwrite: spec.spout?.overwrite,
+    author: spec.name,
+    fresh: values.fresh,
+  })
+  const view: View = values.json ? new JsonView() : process.stdout.isTTY ? new LiveView() : new PlainView()
+  const onEvent = (event: RunnerEvent) => view.show(spec.name, event)
+  if (spec.transform.image) {
+    onEvent({
+      event: 'note',
+      message: `the command runs on this host, not in the image ${spec.transform.image}`,
+    })
+  }
+  const runner = new Runner({ spec, store, root: values.root, generation, commits, onEvent })
+  stop = () => runner.stop()
+  const timer = forMs === undefined ? undefined : setTimeout(stop, forMs)
+  try {
+    if (!interrupted) await runner.run()
+  } finally {
+    clearTimeout(timer)
+    view.close()
+    await store.close()
+  }
+  if (!values.json) {
+    const branch =
+      store.head() === undefined ? '' : `; see git -C ${values.repo ?? `${spec.name}.git`} log --stat`
+    console.log(`${spec.name}: ${formatCount(runner.commits, 'commit')} on ${store.branch}${branch}`)
+  }
+  if (interrupted) return 130
+  return runner.failures > 0 ? 1 : 0
+}
