@@ -16,7 +16,10 @@ async function* reports() {
 const spout = await openSpout() // $PFS_DIR/out
 let delivered = 0
 await spout.run(reports(), {
-  toEntry: ({ number, line }) => ({ name: `report-${String(number).padStart(5, '0')}.csv`, data: `${line}\n` }),
+  toEntry: ({ number, line }) => ({
+    name: `report-${String(number).padStart(5, '0')}.csv`,
+    data: `${line}\n`,
+  }),
   maxEntries: 250,
   onDelivered: (items) => {
     delivered += items.length // committed: a queue would be acknowledged here
