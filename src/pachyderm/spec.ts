@@ -282,7 +282,7 @@ function patternHint(pattern: RegExp): string {
   return `write what matches ${pattern.source}`
 }
 
-/** The known name with the fewest edits, if a third of its letters are right. */
+/** The known name with the fewest edits, if those are at most a third of its letters. */
 function nearest(name: string, known: readonly string[]): string | undefined {
   const normal = (text: string) => text.toLowerCase().replace(/[_-]/g, '')
   const distances = known.map((each) => [edits(normal(name), normal(each)), each] as const)
@@ -290,17 +290,20 @@ function nearest(name: string, known: readonly string[]): string | undefined {
   return best !== undefined && best[0] <= Math.max(1, Math.floor(best[1].length / 3)) ? best[1] : undefined
 }
 
+/** Letters added, left out, changed, or swapped with their neighbour. */
 function edits(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)]
+  const at = (i: number, j: number) => rows[i]?.[j] ?? 0
   for (let i = 1; i <= Math.min(a.length, 100); i++) {
-    const next = [i]
+    const row = [i]
+    rows.push(row)
     for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+      const change = at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      const swap = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? at(i - 2, j - 2) + 1 : change
+      row.push(Math.min(change, swap, at(i - 1, j) + 1, at(i, j - 1) + 1))
     }
-    row = next
   }
-  return row[b.length] ?? 0
+  return at(rows.length - 1, b.length)
 }
 
 type Loose = { [key: string]: unknown }
