@@ -43,6 +43,8 @@ export class GitStore implements CommitStore {
   readonly #lock: RepositoryLock
   readonly #heads = new Map<string, string>()
   #import: FastImport | undefined
+  // The branches that the running import has a commit of: it goes on from there by itself.
+  readonly #begun = new Set<string>()
   #blobs: BlobReader | undefined
 
   private constructor(options: GitStoreOptions, lock: RepositoryLock) {
@@ -149,6 +151,7 @@ export class GitStore implements CommitStore {
       this.#import = undefined
     }
     if (this.#import === undefined) {
+      this.#begun.clear()
       this.#import = new FastImport(this.path, { keepPacks })
       this.#lock.setWriter(this.#import.pid)
     }
@@ -170,9 +173,11 @@ export class GitStore implements CommitStore {
   ): Promise<void> {
     const seconds = Math.floor(Date.now() / 1000)
     const head = this.#heads.get(branch)
+    const from = head === undefined || this.#begun.has(branch) ? '' : `from ${head}\n`
+    this.#begun.add(branch)
     await this.#git.write(
       `commit refs/heads/${branch}\nmark ${MARK}\ncommitter ${this.#author} <spout@tarspout> ${seconds} +0000\n` +
-        `data ${Buffer.byteLength(message)}\n${message}${head === undefined ? '' : `from ${head}\n`}`,
+        `data ${Buffer.byteLength(message)}\n${message}${from}`,
     )
     const bodies = gather(entries, overwrite)
     const olds = await this.#look(bodies, head !== undefined, overwrite)
