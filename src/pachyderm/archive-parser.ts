@@ -113,6 +113,7 @@ export class ArchiveParser {
     if (this.#state === 'start' && this.#filled === 0) return false
     if (this.#state === 'last' || this.#state === 'done' || this.#state === 'end') return true
     if (inPadding || (this.#state === 'header' && this.#filled === 0 && this.#metaBytes === 0)) return true
+    if (this.#state === 'body') this.#archive.body(this.#block.subarray(0, this.#filled))
     const what =
       this.#state === 'body' ? `${this.#remain - this.#padding} bytes of a body` : 'the rest of a header'
     throw this.#invalid(`the writer left before it had sent ${what}`)
@@ -128,9 +129,7 @@ export class ArchiveParser {
         this.#takeMeta(bytes)
         return
       case 'body':
-        this.#tar.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
-        this.#remain -= bytes.length
-        if (this.#remain === 0) this.#state = 'header'
+        this.#takeBody(bytes)
         return
       case 'end':
         if (!bytes.equals(ZERO_BLOCK.subarray(0, bytes.length))) {
@@ -213,6 +212,23 @@ export class ArchiveParser {
     if (this.#options.stopAtRefusal && this.#archive.refusal) throw this.#archive.refusal
     this.#setRemain(entry.startBlockSize > 0 ? size : 0)
     this.#state = this.#remain > 0 ? 'body' : 'header'
+  }
+
+  /** Hands whole blocks on: of anything else node-tar would keep a view, and the caller's buffer is used again. */
+  #takeBody(bytes: Buffer): void {
+    this.#remain -= bytes.length
+    let at = 0
+    if (this.#filled > 0) {
+      at = bytes.copy(this.#block, this.#filled, 0, BLOCK_BYTES - this.#filled)
+      this.#filled += at
+      if (this.#filled < BLOCK_BYTES) return
+      this.#tar.write(Buffer.from(this.#block))
+    }
+    this.#filled = (bytes.length - at) % BLOCK_BYTES
+    const whole = bytes.subarray(at, bytes.length - this.#filled)
+    if (whole.length > 0) this.#tar.write(whole)
+    bytes.copy(this.#block, 0, bytes.length - this.#filled)
+    if (this.#remain === 0) this.#state = 'header'
   }
 
   #takeMeta(bytes: Buffer): void {

@@ -56,8 +56,9 @@ function isGitFolder(part: string): boolean {
   return /^(\.git|git~\d+)$/i.test(plain.replace(/[. ]+$/, ''))
 }
 
-/** A name for a message: on one line, without control characters, and not endless. */
+/** A name for a message: printable ASCII on one line, and not endless. */
 export function show(name: string): string {
-  const quoted = JSON.stringify(name).replace(/[\u007f-\u009f\u2028-\u202e]/g, '?')
-  return quoted.length > 120 ? `${quoted.slice(0, 100)}..." (${name.length} characters)` : quoted
+  const escape = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  const quoted = JSON.stringify(name.slice(0, 200)).replace(/[^ -~]/g, escape)
+  return name.length > 100 ? `${quoted.slice(0, 100)}..." (${name.length} characters)` : quoted
 }
