@@ -5,7 +5,77 @@ const require = createRequire(import.meta.url)
 
 /** What native/binding exports. Arguments are checked before they get here; native code re-checks only what would be unsafe. */
 export interface Addon {
-  encodeHeader(...args: unknown[]): number
+  /**
+   * Encodes a header into `target` from `offset` on. Returns its bytes; if that is more than `target` has there, nothing
+   * was written. An entry no format can hold gives the reasons instead: field, reason, index of the pax record, field, ...
+   *
+   * Text is well-formed, numbers are safe integers, `typeflag` is a character code, `pax` is key, value, key, value, ...
+   */
+  encodeHeader(
+    target: Uint8Array,
+    offset: number,
+    name: string,
+    linkname: string,
+    uname: string,
+    gname: string,
+    size: number,
+    mode: number,
+    mtimeS: number,
+    mtimeNs: number,
+    uid: number,
+    gid: number,
+    typeflag: number,
+    devmajor: number,
+    devminor: number,
+    pax: readonly string[] | undefined,
+  ): number | (string | number)[]
+
+  /**
+   * Opens a channel: one FIFO, its send window, its share of the engine. Gives its functions, or `[failure, errno]`.
+   *
+   * @param numbers retainBytes, highWaterMark, pipeSize, maxAttempts, readerTimeoutMs (-1: none)
+   * @param flags raw, persistent, committed, zeroCopy, spill, checkNames
+   * @param onReports called with what happened, {@link REPORT_FIELDS} numbers a report, in order
+   */
+  openChannel(
+    path: string,
+    numbers: readonly number[],
+    flags: readonly boolean[],
+    onReports: (reports: Float64Array) => void,
+  ): NativeChannel | [failure: number, errno: number]
+}
+
+/** Numbers of one report: kind, failure, archive, attempts, errno, blockedMs. */
+export const REPORT_FIELDS = 6
+
+/** What add() and its like answer: -1 the entry needs a header of its own (nothing was written), 0 go on, 1 wait for room. */
+export type Verdict = -1 | 0 | 1
+
+/** A channel's functions (native/binding/port.cc). They may be called in any order; nothing waits. */
+export interface NativeChannel {
+  /** Fixes what add() writes into headers beside name and size. False: these values need a header of their own. */
+  setTemplate(mode: number, mtimeS: number, uid: number, gid: number): boolean
+  begin(archive: number): void
+  /** A regular file of the template. */
+  add(name: string, body: Uint8Array | undefined): Verdict
+  /** A header encoded elsewhere, a body or none, and its padding. */
+  addEncoded(header: Uint8Array, body: Uint8Array | undefined): Verdict
+  /** Bytes as they are. Up to 16 KiB are copied, more are borrowed until they are released. */
+  append(bytes: Uint8Array): Verdict
+  /** The end-of-archive marker (not on a raw channel); the archive is whole. Whether there is room for more. */
+  finish(): boolean
+  /** Takes the open archive back. `insideBody`: the last entry's body is not complete. */
+  abortOpen(insideBody: boolean): void
+  /** Report when there is room again. */
+  wantRoom(): void
+  /** Open the write end although there is nothing to send yet. */
+  wantOpen(): void
+  close(lingerMs: number): void
+  abortAll(): void
+  /** In the order of native/binding/port.cc, Stats(). */
+  stats(): Float64Array
+  /** Whether the process shall live for this channel. */
+  keepAlive(keep: boolean): void
 }
 
 function load(): Addon {

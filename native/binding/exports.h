@@ -5,6 +5,7 @@
 
 namespace tarspout::binding {
 
-void InitTar(Napi::Env env, Napi::Object exports);  // tar.cc
+void InitTar(Napi::Env env, Napi::Object exports);     // tar.cc
+void InitEngine(Napi::Env env, Napi::Object exports);  // port.cc
 
 }  // namespace tarspout::binding

@@ -58,7 +58,7 @@ function isGitFolder(part: string): boolean {
 
 /** A name for a message: printable ASCII on one line, and not endless. */
 export function show(name: string): string {
-  const escape = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
-  const quoted = JSON.stringify(name.slice(0, 200)).replace(/[^ -~]/g, escape)
+  const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  const quoted = JSON.stringify(name.slice(0, 200)).replace(/[^ -~]/g, escaped)
   return name.length > 100 ? `${quoted.slice(0, 100)}..." (${name.length} characters)` : quoted
 }

@@ -1,0 +1,585 @@
+// A channel for JavaScript: `openChannel(options, onReports)` gives an object of functions, one
+// channel each.
+//
+// Everything here runs on the thread of the environment that opened the channel, except what is
+// marked. Headers and small bodies are encoded into a chunk; larger bodies are borrowed. Both go to
+// the engine as segments, many at a time.
+#include <napi.h>
+
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "binding/exports.h"
+#include "engine/arena.h"
+#include "engine/channel.h"
+#include "tar/header.h"
+#include "tar/plain_name.h"
+
+namespace tarspout::binding {
+namespace {
+
+// Bodies up to here are copied behind their header: cheaper than a reference and a piece of their
+// own.
+constexpr size_t kCopyBytes = 16 << 10;
+// Names up to here take the hot path: ustar's prefix and name, and the NUL that Node-API adds.
+constexpr size_t kNameRoom = 264;
+// Handed to the engine at the latest then.
+constexpr int64_t kFlushBytes = 256 << 10;
+
+const uint8_t kZeros[2 * tar::kBlockSize] = {};
+
+// What add() says, besides refusing.
+enum Verdict : int32_t { kRefused = -1, kMore = 0, kWait = 1 };
+
+size_t Padding(size_t size) { return (tar::kBlockSize - size % tar::kBlockSize) % tar::kBlockSize; }
+
+int64_t IntOf(napi_env env, napi_value value) {
+  int64_t number = 0;
+  napi_get_value_int64(env, value, &number);
+  return number;
+}
+
+napi_value NumberOf(napi_env env, int64_t number) {
+  napi_value value = nullptr;
+  napi_create_int64(env, number, &value);
+  return value;
+}
+
+struct Bytes {
+  uint8_t* data = nullptr;
+  size_t size = 0;
+};
+
+Bytes BytesOf(napi_env env, napi_value value) {
+  napi_typedarray_type type;
+  void* data = nullptr;
+  size_t size = 0;
+  if (napi_get_typedarray_info(env, value, &type, &size, &data, nullptr, nullptr) != napi_ok)
+    return {};
+  if (type != napi_uint8_array && type != napi_uint8_clamped_array) return {};
+  return {static_cast<uint8_t*>(data), data == nullptr ? 0 : size};
+}
+
+// Borrowed bodies whose last segment was dropped, on any thread, until JavaScript's thread lets go
+// of them.
+struct Returned {
+  struct Body {
+    napi_ref reference;
+    size_t size;
+    uint64_t archive;
+  };
+  std::mutex mutex;
+  std::vector<Body> bodies;
+};
+
+class Port : public std::enable_shared_from_this<Port> {
+ public:
+  Port(napi_env env, ChannelOptions options, bool checks_names)
+      : env_(env),
+        is_raw_(options.is_raw),
+        checks_names_(checks_names),
+        high_water_(options.high_water),
+        channel_(std::make_shared<Channel>(std::move(options), [this] { Notify(); })) {}
+
+  // The channel, or why there is none: [failure, errno].
+  static napi_value Open(napi_env env, napi_callback_info info);
+
+ private:
+  using Method = napi_value (Port::*)(napi_env, const napi_value* arguments);
+
+  template <Method method>
+  static napi_value Call(napi_env env, napi_callback_info info) {
+    napi_value arguments[5] = {};
+    size_t count = 5;
+    void* data = nullptr;
+    napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
+    return (static_cast<Port*>(data)->*method)(env, arguments);
+  }
+
+  template <Method method>
+  void Expose(napi_env env, napi_value object, const char* name) {
+    napi_value function = nullptr;
+    napi_create_function(env, name, NAPI_AUTO_LENGTH, Call<method>, this, &function);
+    // Each function keeps the port; the last one collected ends it.
+    auto* keep = new std::shared_ptr<Port>(shared_from_this());
+    ++functions_;
+    napi_add_finalizer(env, function, keep, FunctionCollected, nullptr, nullptr);
+    napi_set_named_property(env, object, name, function);
+  }
+
+  static void FunctionCollected(napi_env, void* data, void*);
+  static void EnvironmentEnds(void* data);
+  static void OnNotified(napi_env env, napi_value, void* context, void*);
+  static void NotifierGone(napi_env, void* data, void*);
+  void Shut();
+  void Notify();  // engine thread
+
+  // The functions of the object.
+  napi_value SetTemplate(napi_env env, const napi_value* arguments);
+  napi_value Begin(napi_env env, const napi_value* arguments);
+  napi_value Add(napi_env env, const napi_value* arguments);
+  napi_value AddEncoded(napi_env env, const napi_value* arguments);
+  napi_value Append(napi_env env, const napi_value* arguments);
+  napi_value Finish(napi_env env, const napi_value* arguments);
+  napi_value AbortOpen(napi_env env, const napi_value* arguments);
+  napi_value WantRoom(napi_env, const napi_value*);
+  napi_value WantOpen(napi_env, const napi_value*);
+  napi_value Close(napi_env env, const napi_value* arguments);
+  napi_value AbortAll(napi_env, const napi_value*);
+  napi_value Stats(napi_env env, const napi_value*);
+  napi_value KeepAlive(napi_env env, const napi_value* arguments);
+
+  uint8_t* Reserve(size_t size);
+  void Copy(const uint8_t* data, size_t size);
+  void Borrow(napi_env env, napi_value body, Bytes bytes);
+  void PutBody(napi_env env, napi_value body, Bytes bytes);
+  void PushRange();
+  void Flush(bool wake);
+  napi_value Accepted(napi_env env, int64_t bytes);
+  void Report(napi_env env);
+  void LetGo(napi_env env);
+
+  const napi_env env_;
+  const bool is_raw_;
+  const bool checks_names_;
+  const int64_t high_water_;
+  std::shared_ptr<Channel> channel_;
+  std::shared_ptr<Returned> returned_ = std::make_shared<Returned>();
+  std::unordered_set<uint64_t> spoiled_;  // archives whose borrowed memory was detached or resized
+  napi_threadsafe_function notifier_ = nullptr;
+  napi_ref on_reports_ = nullptr;
+  int functions_ = 0;
+  bool is_shut_ = false;
+
+  tar::HeaderTemplate template_;
+  std::shared_ptr<Chunk> chunk_;
+  size_t used_ = 0;    // of chunk_
+  size_t pushed_ = 0;  // of chunk_: handed over up to here
+  std::vector<Item> items_;
+  uint64_t archive_ = 0;
+  int64_t archive_bytes_ = 0;
+  int64_t unflushed_ = 0;
+};
+
+// ---- life
+// ----------------------------------------------------------------------------------------------------------
+
+// openChannel(path, numbers, flags, onReports): numbers = [retainBytes, highWaterMark, pipeSize,
+// maxAttempts, readerTimeoutMs or -1], flags = [raw, persistent, committed, zeroCopy, spill,
+// checkNames].
+napi_value Port::Open(napi_env env, napi_callback_info info) {
+  napi_value arguments[4] = {};
+  size_t count = 4;
+  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  const auto number = [&](uint32_t index) {
+    napi_value value = nullptr;
+    napi_get_element(env, arguments[1], index, &value);
+    return IntOf(env, value);
+  };
+  const auto flag = [&](uint32_t index) {
+    napi_value value = nullptr;
+    bool is_set = false;
+    napi_get_element(env, arguments[2], index, &value);
+    napi_get_value_bool(env, value, &is_set);
+    return is_set;
+  };
+  ChannelOptions options;
+  options.path = Napi::Value(env, arguments[0]).As<Napi::String>().Utf8Value();
+  options.retain_bytes = number(0);
+  options.high_water = number(1);
+  options.pipe_size = number(2);
+  options.max_attempts = static_cast<uint32_t>(number(3));
+  const int64_t timeout_ms = number(4);
+  if (timeout_ms >= 0) options.reader_timeout_ns = timeout_ms * 1'000'000;
+  options.is_raw = flag(0);
+  options.is_persistent = flag(1) || options.is_raw;
+  options.must_commit = flag(2);
+  options.maps_pages = flag(3);
+  options.spills = flag(4);
+
+  auto port = std::make_shared<Port>(env, std::move(options), flag(5));
+  int error = 0;
+  const Failure failure = port->channel_->Start(&error);
+  if (failure != Failure::kNone) {
+    Napi::Array why = Napi::Array::New(env, 2);
+    why.Set(0u, static_cast<int>(failure));
+    why.Set(1u, error);
+    return why;
+  }
+  napi_value name = Napi::String::New(env, "tarspout");
+  napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1,
+                                  new std::shared_ptr<Port>(port), NotifierGone, port.get(),
+                                  OnNotified, &port->notifier_);
+  napi_unref_threadsafe_function(env, port->notifier_);
+  napi_create_reference(env, arguments[3], 1, &port->on_reports_);
+  napi_add_env_cleanup_hook(env, EnvironmentEnds, port.get());
+
+  napi_value object = nullptr;
+  napi_create_object(env, &object);
+  port->Expose<&Port::SetTemplate>(env, object, "setTemplate");
+  port->Expose<&Port::Begin>(env, object, "begin");
+  port->Expose<&Port::Add>(env, object, "add");
+  port->Expose<&Port::AddEncoded>(env, object, "addEncoded");
+  port->Expose<&Port::Append>(env, object, "append");
+  port->Expose<&Port::Finish>(env, object, "finish");
+  port->Expose<&Port::AbortOpen>(env, object, "abortOpen");
+  port->Expose<&Port::WantRoom>(env, object, "wantRoom");
+  port->Expose<&Port::WantOpen>(env, object, "wantOpen");
+  port->Expose<&Port::Close>(env, object, "close");
+  port->Expose<&Port::AbortAll>(env, object, "abortAll");
+  port->Expose<&Port::Stats>(env, object, "stats");
+  port->Expose<&Port::KeepAlive>(env, object, "keepAlive");
+  return object;
+}
+
+void Port::FunctionCollected(napi_env, void* data, void*) {
+  std::unique_ptr<std::shared_ptr<Port>> keep(static_cast<std::shared_ptr<Port>*>(data));
+  Port& port = **keep;
+  if (--port.functions_ == 0 && !port.is_shut_) {
+    napi_remove_env_cleanup_hook(port.env_, EnvironmentEnds, &port);
+    port.Shut();
+  }
+}
+
+// The environment (main thread or worker) ends, at any moment of any channel: its memory is not
+// touched after this.
+void Port::EnvironmentEnds(void* data) { static_cast<Port*>(data)->Shut(); }
+
+void Port::Shut() {
+  is_shut_ = true;
+  channel_->Detach();
+  items_.clear();
+  LetGo(env_);
+  if (on_reports_ != nullptr) napi_delete_reference(env_, std::exchange(on_reports_, nullptr));
+  napi_release_threadsafe_function(std::exchange(notifier_, nullptr), napi_tsfn_abort);
+}
+
+void Port::NotifierGone(napi_env, void* data, void*) {
+  delete static_cast<std::shared_ptr<Port>*>(data);
+}
+
+// Engine thread, under the channel's lock; never after Detach().
+void Port::Notify() { napi_call_threadsafe_function(notifier_, nullptr, napi_tsfn_nonblocking); }
+
+void Port::OnNotified(napi_env env, napi_value, void* context, void*) {
+  if (env != nullptr) static_cast<Port*>(context)->Report(env);
+}
+
+// ---- out to JavaScript
+// ---------------------------------------------------------------------------------------------
+
+// Calls onReports with a Float64Array, seven numbers a report: kind, failure, archive, attempts,
+// errno, blockedMs, 0.
+void Port::Report(napi_env env) {
+  if (is_shut_) return;
+  const std::vector<tarspout::Report> reports = channel_->TakeReports();
+  LetGo(env);  // after the reports were taken: what they are about is among it
+  if (reports.empty()) return;
+  constexpr size_t kFields = 6;
+  const size_t length = reports.size() * kFields;
+  void* memory = nullptr;
+  napi_value buffer = nullptr;
+  napi_value array = nullptr;
+  napi_create_arraybuffer(env, length * sizeof(double), &memory, &buffer);
+  napi_create_typedarray(env, napi_float64_array, length, buffer, 0, &array);
+  auto* out = static_cast<double*>(memory);
+  for (const tarspout::Report& report : reports) {
+    auto kind = report.kind;
+    auto failure = report.failure;
+    if (kind == tarspout::Report::Kind::kDelivered && spoiled_.erase(report.number) > 0) {
+      kind = tarspout::Report::Kind::kFailed;
+      failure = Failure::kMemory;
+    }
+    *out++ = static_cast<double>(kind);
+    *out++ = static_cast<double>(failure);
+    *out++ = static_cast<double>(report.number);
+    *out++ = report.attempts;
+    *out++ = report.error;
+    *out++ = static_cast<double>(report.blocked_ns) / 1e6;
+  }
+  napi_value callback = nullptr;
+  napi_value undefined = nullptr;
+  napi_get_reference_value(env, on_reports_, &callback);
+  napi_get_undefined(env, &undefined);
+  napi_value result = nullptr;
+  if (napi_call_function(env, undefined, callback, 1, &array, &result) == napi_pending_exception) {
+    napi_value error = nullptr;
+    napi_get_and_clear_last_exception(env, &error);
+    napi_fatal_exception(env, error);
+  }
+}
+
+void Port::LetGo(napi_env env) {
+  std::vector<Returned::Body> bodies;
+  {
+    const std::lock_guard lock(returned_->mutex);
+    bodies.swap(returned_->bodies);
+  }
+  if (bodies.empty()) return;
+  const Napi::HandleScope scope(env);
+  for (const Returned::Body& body : bodies) {
+    napi_value value = nullptr;
+    if (!is_shut_ && napi_get_reference_value(env, body.reference, &value) == napi_ok &&
+        value != nullptr && BytesOf(env, value).size != body.size) {
+      spoiled_.insert(body.archive);
+    }
+    napi_delete_reference(env, body.reference);
+  }
+}
+
+napi_value Port::Stats(napi_env env, const napi_value*) {
+  const Counters& c = channel_->counters;
+  const Histogram stalls = channel_->StallHistogram();
+  const double ms = 1e-6;
+  const double values[] = {
+      static_cast<double>(c.state),
+      static_cast<double>(c.is_tracked),
+      static_cast<double>(c.QueuedBytes()),
+      static_cast<double>(c.written),
+      static_cast<double>(c.consumed),
+      static_cast<double>(c.RetainedBytes()),
+      static_cast<double>(c.pipe_capacity),
+      static_cast<double>(c.pipe_unread),
+      static_cast<double>(c.writes),
+      static_cast<double>(c.short_writes),
+      static_cast<double>(c.eagain),
+      static_cast<double>(c.epipe),
+      static_cast<double>(c.opens),
+      static_cast<double>(c.replays),
+      static_cast<double>(c.delivered),
+      static_cast<double>(c.blocked_ns) * ms,
+      static_cast<double>(c.waiting_for_reader_ns) * ms,
+      static_cast<double>(stalls.Quantile(0.5)) * ms,
+      static_cast<double>(stalls.Quantile(0.99)) * ms,
+      static_cast<double>(stalls.max()) * ms,
+      static_cast<double>(c.is_wide),
+      static_cast<double>(c.has_reader),
+  };
+  constexpr size_t kCount = sizeof(values) / sizeof(values[0]);
+  void* memory = nullptr;
+  napi_value buffer = nullptr;
+  napi_value array = nullptr;
+  napi_create_arraybuffer(env, sizeof(values), &memory, &buffer);
+  std::memcpy(memory, values, sizeof(values));
+  napi_create_typedarray(env, napi_float64_array, kCount, buffer, 0, &array);
+  return array;
+}
+
+// ---- in from JavaScript
+// --------------------------------------------------------------------------------------------
+
+// setTemplate(mode, mtimeS, uid, gid): what add() writes into headers beside name and size.
+napi_value Port::SetTemplate(napi_env env, const napi_value* arguments) {
+  tar::EntryHeader fixed;
+  fixed.mode = IntOf(env, arguments[0]);
+  fixed.mtime_s = IntOf(env, arguments[1]);
+  fixed.uid = IntOf(env, arguments[2]);
+  fixed.gid = IntOf(env, arguments[3]);
+  napi_value result = nullptr;
+  napi_get_boolean(env, template_.Set(fixed), &result);
+  return result;
+}
+
+// begin(number)
+napi_value Port::Begin(napi_env env, const napi_value* arguments) {
+  archive_ = static_cast<uint64_t>(IntOf(env, arguments[0]));
+  archive_bytes_ = 0;
+  PushRange();
+  items_.push_back({.kind = Item::Kind::kBegin, .number = archive_});
+  return nullptr;
+}
+
+// add(name, body | undefined): an entry of the template. kRefused: it needs another header, nothing
+// was written.
+napi_value Port::Add(napi_env env, const napi_value* arguments) {
+  char name[kNameRoom];
+  size_t name_bytes = 0;
+  napi_get_value_string_utf8(env, arguments[0], name, sizeof(name), &name_bytes);
+  const Bytes body = BytesOf(env, arguments[1]);
+  const std::string_view text(name, name_bytes);
+  // A full buffer may mean a cut name.
+  if (name_bytes + 4 >= sizeof(name) || (checks_names_ && !tar::IsPlainName(text)))
+    return NumberOf(env, kRefused);
+  uint8_t* header =
+      Reserve(tar::kBlockSize + (body.size <= kCopyBytes ? body.size + Padding(body.size) : 0));
+  if (!template_.Encode(text, static_cast<int64_t>(body.size), header))
+    return NumberOf(env, kRefused);
+  used_ += tar::kBlockSize;
+  PutBody(env, arguments[1], body);
+  return Accepted(env, static_cast<int64_t>(tar::kBlockSize + body.size + Padding(body.size)));
+}
+
+// addEncoded(header, body | undefined)
+napi_value Port::AddEncoded(napi_env env, const napi_value* arguments) {
+  const Bytes header = BytesOf(env, arguments[0]);
+  const Bytes body = BytesOf(env, arguments[1]);
+  Copy(header.data, header.size);
+  PutBody(env, arguments[1], body);
+  return Accepted(env, static_cast<int64_t>(header.size + body.size + Padding(body.size)));
+}
+
+// append(bytes, mustCopy): bytes as they are: a part of a body, its padding, or anything on a raw
+// channel.
+napi_value Port::Append(napi_env env, const napi_value* arguments) {
+  const Bytes bytes = BytesOf(env, arguments[0]);
+  if (bytes.size <= kCopyBytes) {
+    Copy(bytes.data, bytes.size);
+  } else {
+    Borrow(env, arguments[0], bytes);
+  }
+  return Accepted(env, static_cast<int64_t>(bytes.size));
+}
+
+// finish(): the end-of-archive marker (not on a raw channel) and the end of the archive.
+napi_value Port::Finish(napi_env env, const napi_value*) {
+  if (!is_raw_) {
+    Copy(kZeros, sizeof(kZeros));
+    archive_bytes_ += sizeof(kZeros);
+    unflushed_ += sizeof(kZeros);
+    channel_->counters.accepted += sizeof(kZeros);
+  }
+  PushRange();
+  items_.push_back({.kind = Item::Kind::kFinish});
+  Flush(true);
+  napi_value result = nullptr;
+  napi_get_boolean(env, channel_->HasRoom(), &result);
+  return result;
+}
+
+// abortOpen(insideBody)
+napi_value Port::AbortOpen(napi_env env, const napi_value* arguments) {
+  bool inside_body = false;
+  napi_get_value_bool(env, arguments[0], &inside_body);
+  PushRange();
+  items_.push_back({.kind = Item::Kind::kAbort, .inside_body = inside_body});
+  Flush(true);
+  return nullptr;
+}
+
+napi_value Port::WantRoom(napi_env, const napi_value*) {
+  Flush(true);
+  channel_->WantRoom();
+  return nullptr;
+}
+
+napi_value Port::WantOpen(napi_env, const napi_value*) {
+  channel_->WantOpen();
+  return nullptr;
+}
+
+// close(lingerMs)
+napi_value Port::Close(napi_env env, const napi_value* arguments) {
+  channel_->Close(IntOf(env, arguments[0]) * 1'000'000);
+  return nullptr;
+}
+
+napi_value Port::AbortAll(napi_env, const napi_value*) {
+  channel_->Abort();
+  return nullptr;
+}
+
+// keepAlive(whether): whether something is pending that the process must live for.
+napi_value Port::KeepAlive(napi_env env, const napi_value* arguments) {
+  bool keep = false;
+  napi_get_value_bool(env, arguments[0], &keep);
+  if (is_shut_) return nullptr;
+  if (keep) {
+    napi_ref_threadsafe_function(env, notifier_);
+  } else {
+    napi_unref_threadsafe_function(env, notifier_);
+  }
+  return nullptr;
+}
+
+// ---- memory
+// --------------------------------------------------------------------------------------------------------
+
+// Room for `size` bytes in one piece (at most a chunk); used_ is not moved.
+uint8_t* Port::Reserve(size_t size) {
+  if (!chunk_ || Chunk::kSize - used_ < size) {
+    PushRange();
+    chunk_ = TakeChunk();
+    used_ = pushed_ = 0;
+  }
+  return chunk_->data + used_;
+}
+
+void Port::Copy(const uint8_t* data, size_t size) {
+  while (size > 0) {
+    if (!chunk_ || used_ == Chunk::kSize) Reserve(1);
+    const size_t part = std::min(size, Chunk::kSize - used_);
+    std::memcpy(chunk_->data + used_, data, part);
+    used_ += part;
+    data += part;
+    size -= part;
+  }
+}
+
+void Port::Borrow(napi_env env, napi_value body, Bytes bytes) {
+  PushRange();
+  napi_ref reference = nullptr;
+  napi_create_reference(env, body, 1, &reference);
+  const auto give_back = [returned = returned_, reference, bytes, archive = archive_](const void*) {
+    const std::lock_guard lock(returned->mutex);
+    returned->bodies.push_back({reference, bytes.size, archive});
+  };
+  items_.push_back(
+      {.kind = Item::Kind::kAppend,
+       .segment = {bytes.data, bytes.size, std::shared_ptr<const void>(bytes.data, give_back)}});
+}
+
+void Port::PutBody(napi_env env, napi_value body, Bytes bytes) {
+  const size_t padding = Padding(bytes.size);
+  if (bytes.size <= kCopyBytes) {
+    uint8_t* out = Reserve(bytes.size + padding);
+    std::memcpy(out, bytes.data, bytes.size);
+    std::memset(out + bytes.size, 0, padding);
+    used_ += bytes.size + padding;
+    return;
+  }
+  Borrow(env, body, bytes);
+  Copy(kZeros, padding);
+}
+
+// What was encoded since the last push becomes a segment.
+void Port::PushRange() {
+  if (used_ == pushed_) return;
+  items_.push_back(
+      {.kind = Item::Kind::kAppend, .segment = {chunk_->data + pushed_, used_ - pushed_, chunk_}});
+  pushed_ = used_;
+}
+
+void Port::Flush(bool wake) {
+  PushRange();
+  unflushed_ = 0;
+  if (!items_.empty()) channel_->Post(&items_, wake);
+}
+
+napi_value Port::Accepted(napi_env env, int64_t bytes) {
+  archive_bytes_ += bytes;
+  unflushed_ += bytes;
+  Counters::Counter& accepted = channel_->counters.accepted;
+  accepted.store(accepted.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
+  const bool has_room = channel_->HasRoom();
+  // Before it is whole, the engine sends an archive only once it has grown past the high water
+  // mark.
+  if (is_raw_ || !has_room || unflushed_ >= kFlushBytes)
+    Flush(is_raw_ || archive_bytes_ >= high_water_);
+  return NumberOf(env, has_room ? kMore : kWait);
+}
+
+}  // namespace
+
+void InitEngine(Napi::Env env, Napi::Object exports) {
+  napi_value function = nullptr;
+  napi_create_function(env, "openChannel", NAPI_AUTO_LENGTH, Port::Open, nullptr, &function);
+  exports.Set("openChannel", function);
+}
+
+}  // namespace tarspout::binding

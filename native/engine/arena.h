@@ -1,0 +1,27 @@
+// The outgoing memory: chunks that headers and small bodies are encoded into, reused once nothing
+// refers to them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace tarspout {
+
+// Page aligned, so that its pages can be mapped into a pipe.
+struct Chunk {
+  static constexpr size_t kSize = 256 << 10;
+
+  uint8_t* data;
+
+  Chunk();
+  ~Chunk();
+  Chunk(const Chunk&) = delete;
+  Chunk& operator=(const Chunk&) = delete;
+};
+
+// A chunk from the process's pool, or a new one. Goes back to the pool with its last owner, on any
+// thread.
+std::shared_ptr<Chunk> TakeChunk();
+
+}  // namespace tarspout

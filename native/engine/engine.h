@@ -1,0 +1,61 @@
+// The engine: one native thread per process that does all writing and waiting, for all FIFOs.
+//
+// It sleeps in epoll over an eventfd (wake-ups from JavaScript threads), the inotify queue and the
+// write ends that are full, until the next channel's deadline. It is a leaked singleton, the one
+// mutable global: nothing runs at exit, and the addon is linked so that it is never unloaded under
+// the thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "fifo/fd.h"
+#include "fifo/watch.h"
+
+namespace tarspout {
+
+class Channel;
+
+inline constexpr int64_t kNever = INT64_MAX;
+int64_t NowNs();  // CLOCK_MONOTONIC
+
+class Engine {
+ public:
+  static Engine& Get();
+
+  // ---- any thread ----
+  // Has the channel's Step run soon. The first call makes the channel known.
+  void Schedule(std::shared_ptr<Channel> channel);
+
+  // ---- engine thread ----
+  // Hands everything the inotify queue holds to the channels it is about.
+  void DrainSights();
+  // Watches the FIFO at a path for a channel. False: not possible, the channel goes on without.
+  bool Watch(Channel* channel, const std::string& path, bool with_reads);
+  void Unwatch(Channel* channel);
+  // Wakes the channel once when its write end takes bytes again.
+  void AwaitRoom(Channel* channel, int fd);
+
+ private:
+  Engine();
+  void Run();
+  void TakeScheduled();
+  int64_t NextDeadline() const;
+  void Sleep(int64_t deadline);
+
+  fifo::Fd epoll_;
+  fifo::Fd wakeup_;
+  fifo::Watch watch_;
+  std::unordered_map<int, Channel*> watched_;                        // by watch descriptor
+  std::unordered_map<Channel*, std::shared_ptr<Channel>> channels_;  // engine thread only
+
+  std::atomic<bool> is_sleeping_{false};
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<Channel>> scheduled_;  // guarded by mutex_
+};
+
+}  // namespace tarspout

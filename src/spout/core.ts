@@ -1,0 +1,136 @@
+import { TarspoutError } from '../errors.js'
+import { abortError } from '../fifo/abort.js'
+import { Channel, type ChannelListener } from '../fifo/channel.js'
+import { type Deferred, deferred } from '../fifo/deferred.js'
+import type { SpoutSettings } from './options.js'
+
+/** What the engine says of a delivered archive. */
+export interface Delivery {
+  attempts: number
+  blockedMs: number
+}
+
+/**
+ * What the commits of one spout share: the channel, the archives on their way, and the wait for room. Numbers archives from
+ * 1 on.
+ */
+export class SpoutCore {
+  readonly settings: SpoutSettings
+  readonly channel: Channel
+  /** Whether the last answer of the engine was to go on. */
+  hasRoom = true
+  entries = 0
+  sourceWaitMs = 0
+  /** What ended the spout before its time: an AbortError. */
+  error: Error | undefined
+  readonly #pending = new Map<number, Deferred<Delivery>>()
+  readonly #listener: ChannelListener
+  readonly #closed = deferred<void>()
+  #room: Deferred<void> | undefined
+  #archives = 0
+
+  /** @param owner the spout: while anything is pending it is not collected */
+  constructor(settings: SpoutSettings, owner: object) {
+    this.settings = settings
+    this.#listener = {
+      delivered: (archive, attempts, blockedMs) => {
+        const end = this.#pending.get(archive)
+        this.#pending.delete(archive)
+        end?.resolve({ attempts, blockedMs })
+      },
+      failed: (archive, error) => this.#fail(archive, error),
+      room: () => this.#giveRoom(),
+      closed: () => {
+        this.#closed.resolve()
+        this.#giveRoom()
+      },
+    }
+    this.channel = new Channel(
+      {
+        path: settings.path,
+        raw: false,
+        persistent: settings.persistent,
+        committed: settings.committed,
+        zeroCopy: settings.zeroCopy,
+        spill: settings.spill,
+        checkNames: settings.nameRules === 'pachyderm',
+        retainBytes: settings.retainBytes,
+        highWaterMark: settings.highWaterMark,
+        pipeSize: settings.pipeSize,
+        maxAttempts: settings.maxAttempts,
+        readerTimeoutMs: settings.readerTimeoutMs,
+      },
+      owner,
+      this.#listener,
+    )
+  }
+
+  /** Begins an archive: its number, and the promise of its delivery (or failure, also before it is ended). */
+  begin(): { archive: number; delivery: Promise<Delivery> } {
+    const archive = ++this.#archives
+    const end = deferred<Delivery>()
+    end.promise.catch(() => {})
+    this.#pending.set(archive, end)
+    this.channel.native.begin(archive)
+    return { archive, delivery: end.promise }
+  }
+
+  /** The open archive was taken back: nobody waits for it. */
+  forget(archive: number): void {
+    this.#pending.delete(archive)
+  }
+
+  /** Settles when less than highWaterMark is queued. Rejects with an AbortError. */
+  async room(): Promise<void> {
+    if (this.error) throw this.error
+    if (this.hasRoom) return
+    this.#room ??= deferred()
+    this.channel.hold()
+    try {
+      this.channel.native.wantRoom()
+      await this.#room.promise
+    } finally {
+      this.channel.release()
+    }
+  }
+
+  /** Everything pending fails with an AbortError. */
+  abort(reason: unknown): void {
+    if (this.error) return
+    this.error = abortError(reason)
+    this.channel.abort(reason)
+    for (const archive of [...this.#pending.keys()]) this.#fail(archive, this.error)
+    this.#room?.reject(this.error)
+    this.#room = undefined
+  }
+
+  /** Settles when everything ended was delivered or has failed, and the write end is closed. */
+  async close(lingerMs: number): Promise<void> {
+    this.channel.hold()
+    this.channel.native.close(lingerMs)
+    try {
+      await this.#closed.promise
+    } finally {
+      this.channel.release()
+    }
+  }
+
+  /** The error for a call that the state does not allow. */
+  stateError(call: string, state: string, allowed: string): TarspoutError {
+    return new TarspoutError('ERR_STATE', `${call}() needs ${allowed}, found ${state}`, {
+      path: this.settings.path,
+    })
+  }
+
+  #fail(archive: number, error: Error): void {
+    const end = this.#pending.get(archive)
+    this.#pending.delete(archive)
+    end?.reject(error)
+  }
+
+  #giveRoom(): void {
+    this.hasRoom = true
+    this.#room?.resolve()
+    this.#room = undefined
+  }
+}

@@ -1,0 +1,183 @@
+import type { PlanLimits } from './plan.js'
+
+export type WriterKind = 'tarspout' | 'createWriteStream' | 'net.Socket'
+export type Generation = 'A' | 'B' | 'C'
+export type Connection = 'per-archive' | 'persistent'
+export type Confirm = 'read' | 'committed'
+
+/** One way a reader misbehaves; every reader's options are those of test/readers/reader.cc. */
+export interface Fault {
+  readonly name: string
+  readonly reader?: readonly string[]
+  /** Options of a prober that runs beside the reader. */
+  readonly prober?: readonly string[]
+  /** Milliseconds until the supervisor starts a reader again that was killed. */
+  readonly restartMs?: number
+  /** The writer is killed after each so many milliseconds (from, to) and started again. */
+  readonly killWriterMs?: readonly [number, number]
+  /** The capacity the writer asks the pipe for. */
+  readonly pipeSize?: number
+  /** Milliseconds between the starts of two archives. */
+  readonly everyMs?: number
+  /** Smaller archives than the usual. */
+  readonly limits?: PlanLimits
+  /** Readers it is for; default all. */
+  readonly generations?: readonly Generation[]
+  /** Whether a reader takes an archive with it that it has read whole: only confirm 'committed' survives that. */
+  readonly losesRead?: boolean
+  /** Whether it is seen to strike (closes, kills, stalls, probes are counted): a row in which it never does proves nothing. */
+  readonly strikes?: boolean
+}
+
+export interface Row {
+  readonly writer: WriterKind
+  readonly reader: Generation | 'Go A' | 'Go B' | 'Go C'
+  readonly fault: Fault
+  readonly connection: Connection
+  readonly confirm: Confirm | undefined
+}
+
+const ms = (n: number) => String(n)
+const us = (n: number) => String(n)
+const mib = String(1 << 20)
+const closing = (percent: number, reopenUs: number, ...more: string[]) => [
+  ...['--close-within', mib, '--close-percent', String(percent), '--reopen-us', us(reopenUs)],
+  ...more,
+]
+
+export const faults: readonly Fault[] = [
+  { name: 'none' },
+  { name: 'finishes in 0 to 20 ms', reader: ['--finish-max-ms', ms(20)] },
+  { name: 'finishes in 0 to 300 ms', reader: ['--finish-max-ms', ms(300)] },
+  {
+    name: 'small archives 20 ms apart, finishes in 50 ms',
+    reader: ['--finish-ms', ms(50)],
+    everyMs: 20,
+    limits: { maxEntries: 3, maxBytes: 3000 },
+  },
+  { name: 'starts late', reader: ['--start-ms', ms(700)] },
+  { name: 'slow reads', reader: ['--read-delay-us', us(40), '--read-max', '4096'] },
+  { name: 'tiny reads', reader: ['--read-max', '61'] },
+  { name: '4 KiB pipe', reader: ['--finish-max-ms', ms(5)], pipeSize: 4096 },
+  { name: 'closes, reopens at once', strikes: true, reader: closing(10, 0) },
+  { name: 'closes often, reopens at once', strikes: true, reader: closing(40, 0) },
+  { name: 'closes once', strikes: true, reader: closing(100, 0, '--close-times', '1') },
+  { name: 'closes, reopens in 100 us', strikes: true, reader: closing(10, 100) },
+  { name: 'closes, reopens in 20 ms', strikes: true, reader: closing(10, 20_000) },
+  { name: 'closes, reopens in 200 ms', strikes: true, reader: closing(5, 200_000) },
+  {
+    name: 'closes before the first byte',
+    strikes: true,
+    reader: ['--close-at', '0', '--close-percent', '30'],
+  },
+  {
+    name: 'closes after the first header',
+    strikes: true,
+    reader: ['--close-at', '512', '--close-percent', '10'],
+  },
+  {
+    name: 'closes, comes back from errors in 1 ms',
+    strikes: true,
+    reader: closing(3, 0, '--backoff-ms', '1', '--backoff-max-ms', '1'),
+  },
+  {
+    name: 'closes; a tar error ends reader, FIFO and writer',
+    strikes: true,
+    reader: closing(5, 0, '--on-error', 'exit'),
+    generations: ['C'],
+  },
+  {
+    name: 'killed at a byte',
+    strikes: true,
+    losesRead: true,
+    reader: ['--kill-within', mib, '--kill-percent', '5', '--finish-max-ms', ms(5)],
+  },
+  {
+    name: 'killed at a byte, back in 100 ms',
+    strikes: true,
+    losesRead: true,
+    reader: ['--kill-within', mib, '--kill-percent', '5', '--finish-max-ms', ms(5)],
+    restartMs: 100,
+  },
+  {
+    name: 'killed while finishing',
+    strikes: true,
+    losesRead: true,
+    reader: ['--kill-finishing-percent', '10', '--finish-max-ms', ms(20)],
+  },
+  {
+    name: 'killed while finishing, back in 100 ms',
+    strikes: true,
+    losesRead: true,
+    reader: ['--kill-finishing-percent', '10', '--finish-max-ms', ms(20)],
+    restartMs: 100,
+  },
+  {
+    name: 'stalls 300 ms',
+    strikes: true,
+    reader: ['--stall-within', mib, '--stall-percent', '10', '--stall-ms', ms(300)],
+  },
+  { name: 'prober', strikes: true, prober: ['--every-us', us(300)] },
+  {
+    name: 'prober, slow reads',
+    strikes: true,
+    prober: ['--every-us', us(700)],
+    reader: ['--read-delay-us', us(40), '--read-max', '4096'],
+  },
+  {
+    name: 'prober, stalls 100 ms',
+    strikes: true,
+    prober: ['--every-us', us(700), '--hold-us', us(100)],
+    reader: ['--stall-within', mib, '--stall-percent', '10', '--stall-ms', ms(100)],
+  },
+  {
+    name: 'writer killed',
+    strikes: true,
+    killWriterMs: [80, 600],
+    reader: ['--finish-max-ms', ms(5)],
+  },
+]
+
+const generations: readonly Generation[] = ['A', 'B', 'C']
+
+function* generateRows(): Generator<Row> {
+  for (const fault of faults) {
+    for (const reader of fault.generations ?? generations) {
+      for (const connection of ['per-archive', 'persistent'] as const) {
+        for (const confirm of ['read', 'committed'] as const) {
+          yield { writer: 'tarspout', reader, fault, connection, confirm }
+        }
+      }
+    }
+  }
+  const [none, finishing] = faults
+  for (const fault of [none, finishing]) {
+    for (const reader of ['Go A', 'Go B', 'Go C'] as const) {
+      for (const connection of ['per-archive', 'persistent'] as const) {
+        if (fault) yield { writer: 'tarspout', reader, fault, connection, confirm: 'read' }
+      }
+    }
+  }
+  for (const fault of faults) {
+    for (const reader of fault.generations ?? generations) {
+      yield { writer: 'createWriteStream', reader, fault, connection: 'per-archive', confirm: undefined }
+      for (const connection of ['per-archive', 'persistent'] as const) {
+        yield { writer: 'net.Socket', reader, fault, connection, confirm: undefined }
+      }
+    }
+  }
+}
+
+/** Every row of the table. */
+export const rows: readonly Row[] = [...generateRows()]
+
+/** The name of a row, which `--rows` filters by. */
+export function titleOf(row: Row): string {
+  const parts = [row.writer, row.reader, row.fault.name, row.connection, row.confirm]
+  return parts.filter((part) => part !== undefined).join(' / ')
+}
+
+/** Whether the row may show losses: a spout told only that an archive was read, whose reader then died over it. */
+export function mayLose(row: Row): boolean {
+  return row.confirm !== 'committed' && row.fault.losesRead === true
+}
