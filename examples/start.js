@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const command = ['dist/cli/main.js', 'run', 'examples/birdstrikes.json', '--fresh']
+const command = ['dist/cli/main.js', 'run', 'examples/birdstrikes.json', '--fresh', '--for', '50s']
 const child = spawn(process.execPath, command, { cwd: root, stdio: 'inherit' })
 
 // Ctrl-C reaches the runner as well; it ends first, and says how.

@@ -1,3 +1,4 @@
+import { specSchema } from '../pachyderm/spec-schema.js'
 import { readArguments } from './arguments.js'
 import { formatCount } from './report.js'
 import { readSpecFiles } from './spec-files.js'
@@ -20,6 +21,10 @@ export async function check(args: string[]): Promise<number> {
   })
   if (values.help) {
     console.log(CHECK_HELP)
+    return 0
+  }
+  if (values.schema) {
+    console.log(JSON.stringify(specSchema(), undefined, 2))
     return 0
   }
   if (positionals.length === 0) throw new UsageError('check takes at least one file')

@@ -4,6 +4,7 @@ import { check } from './check.js'
 import { receive } from './receive.js'
 import { run } from './run.js'
 import { UsageError } from './usage-error.js'
+import { write } from './write.js'
 
 const HELP = `Usage: tarspout <command> [options]
 
@@ -17,7 +18,7 @@ const HELP = `Usage: tarspout <command> [options]
 
 Exit codes: 0 done; 1 something failed, as the message says; 2 wrong usage; 130 ended by Ctrl-C.`
 
-const COMMANDS: Record<string, (args: string[]) => Promise<number>> = { run, receive, check }
+const COMMANDS: Record<string, (args: string[]) => Promise<number>> = { run, receive, write, check }
 
 async function main([name, ...args]: string[]): Promise<number> {
   if (name === undefined || name === '--help' || name === '-h') {

@@ -13,7 +13,8 @@ last byte stays unread until its commit is durable.
   --branch NAME       the branch to commit to (default: master)
   --overwrite         replace files that come again, instead of appending to them
   --marker NAME       entries whose name begins so go to the branch 'marker'
-  --reader RELEASE    behave as the reader of this Pachyderm release: ${READER_GENERATIONS.join(', ')} (default: the last)
+  --reader RELEASE    behave as the reader of this Pachyderm release: ${READER_GENERATIONS.join(', ')}
+                      (default: the last)
   --fresh             forget the commits of earlier runs
   --commits N         end after N commits
   --for TIME          end after this time (30s, 5m)
@@ -56,8 +57,11 @@ export async function receive(args: string[]): Promise<number> {
     overwrite: values.overwrite,
     fresh: values.fresh,
   })
-  const onEvent = (event: ReceiverEvent) =>
-    console.log(values.json ? JSON.stringify(event) : formatEvent(event))
+  const onEvent = (event: ReceiverEvent) => {
+    if (values.json) console.log(JSON.stringify(event))
+    else if (event.event === 'failure') console.error(formatEvent(event))
+    else console.log(formatEvent(event))
+  }
   const receiver = new Receiver({
     path,
     store,

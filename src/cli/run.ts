@@ -10,14 +10,15 @@ import { JsonView, LiveView, PlainView, type View } from './view.js'
 export const RUN_HELP = `Usage: tarspout run SPEC [options]
 
 Runs a spout on this machine as Pachyderm would: makes the FIFO, starts the command of the pipeline
-specification, commits each archive it writes to a bare git repository, and starts it again when it fails.
-The command finds its folder in PFS_DIR: the FIFO is $PFS_DIR/out, the marker $PFS_DIR/<marker>.
-It runs on this host; transform.image is not used.
+specification, commits each archive it writes to a bare git repository, and starts the command again
+when it fails. The command finds its folder in PFS_DIR: the FIFO is $PFS_DIR/out, the marker is
+$PFS_DIR/<marker>. It runs on this host; transform.image is not used.
 
   --repo DIR          the repository (default: ./<pipeline>.git); made if it is not there
-  --root DIR          folder that gets pfs/out; / serves programs that have /pfs/out written into them
-                      (default: a temporary folder)
-  --reader RELEASE    behave as the reader of this Pachyderm release: ${READER_GENERATIONS.join(', ')} (default: the last)
+  --root DIR          folder that gets pfs/out (default: a temporary one); / serves programs that have
+                      /pfs/out written into them
+  --reader RELEASE    behave as the reader of this Pachyderm release: ${READER_GENERATIONS.join(', ')}
+                      (default: the last)
   --fresh             forget the commits and the marker of earlier runs
   --commits N         end after N commits
   --for TIME          end after this time (30s, 5m)
@@ -27,8 +28,8 @@ It runs on this host; transform.image is not used.
 Ends by itself when the command has ended with 0, since it is then never started again.
 Ctrl-C ends everything and leaves only the repository.
 
-Exit codes: 0 done; 1 an archive was not committed, the command cannot be started, or the repository failed;
-2 wrong usage; 130 ended by Ctrl-C.`
+Exit codes: 0 done; 1 an archive was not committed, the command cannot be started or failed without
+a commit, or the repository failed; 2 wrong usage; 130 ended by Ctrl-C.`
 
 export async function run(args: string[]): Promise<number> {
   const { values, positionals } = readArguments(args, {
@@ -96,5 +97,5 @@ export async function run(args: string[]): Promise<number> {
     console.log(`${spec.name}: ${formatCount(runner.commits, 'commit')} on ${store.branch}${branch}`)
   }
   if (interrupted) return 130
-  return runner.failures > 0 ? 1 : 0
+  return runner.failures > 0 || (runner.commits === 0 && runner.isFailing) ? 1 : 0
 }

@@ -54,6 +54,7 @@ export class Runner {
   #commits = 0
   #failures = 0
   #restarts = 0
+  #isFailing = false
 
   constructor(options: RunnerOptions) {
     this.#options = options
@@ -69,6 +70,11 @@ export class Runner {
 
   get restarts(): number {
     return this.#restarts
+  }
+
+  /** Whether the command failed when it ended last. */
+  get isFailing(): boolean {
+    return this.#isFailing
   }
 
   /**
@@ -171,6 +177,7 @@ export class Runner {
         throw exit.error
       }
       const restarts = !this.#isFinal(exit)
+      this.#isFailing = restarts
       if (!this.#stop.signal.aborted) {
         onEvent({ event: 'exit', code: exit.code, signal: exit.signal, restarts })
       }
