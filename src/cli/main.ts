@@ -8,7 +8,7 @@ import { write } from './write.js'
 
 const HELP = `Usage: tarspout <command> [options]
 
-  run SPEC [SPEC...]         run a spout from its pipeline specification, and what processes its commits
+  run SPEC [SPEC...]         run a spout, and pipelines that process its commits
   receive FIFO --repo DIR    read archives from a FIFO, commit each to a git repository
   write [FIFO]               write standard input to a FIFO as archives
   check SPEC...              check pipeline specifications

@@ -1,3 +1,4 @@
+import type { JobEvent, ProcessorEvent } from '../pachyderm/processor.js'
 import type { CommitEvent } from '../pachyderm/receiver.js'
 import type { RunnerEvent } from '../pachyderm/runner.js'
 
@@ -22,10 +23,12 @@ export function formatCount(n: number, one: string, many = `${one}s`): string {
 }
 
 /** An event on one line. */
-export function formatEvent(event: RunnerEvent): string {
+export function formatEvent(event: RunnerEvent | ProcessorEvent): string {
   switch (event.event) {
     case 'commit':
       return formatCommit(event)
+    case 'job':
+      return formatJob(event)
     case 'failure':
       return `not committed: ${event.message}`
     case 'start':
@@ -52,4 +55,10 @@ function formatCommit({
   if (markers > 0) facts.push(formatCount(markers, 'marker'))
   if (!hasEndMarker) facts.push('no end-of-archive marker')
   return `commit ${number}  ${oid.slice(0, 10)}  ${facts.join(', ')}`
+}
+
+function formatJob({ number, oid, input, datums, skipped, files, durationMs }: JobEvent): string {
+  const facts = [formatCount(datums, 'datum'), formatCount(files, 'file'), formatMs(durationMs)]
+  if (skipped > 0) facts.splice(1, 0, `${skipped} of them known`)
+  return `job ${number}  ${input.slice(0, 10)} became ${oid.slice(0, 10)}  ${facts.join(', ')}`
 }

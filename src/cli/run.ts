@@ -1,22 +1,24 @@
-import { GitStore } from '../pachyderm/git-store.js'
+import { LocalRun } from '../pachyderm/local-run.js'
 import { READER_GENERATIONS } from '../pachyderm/receiver.js'
-import { Runner, type RunnerEvent } from '../pachyderm/runner.js'
 import { readArguments, readChoice, readCount, readDuration } from './arguments.js'
 import { formatCount } from './report.js'
 import { readSpecFiles } from './spec-files.js'
 import { UsageError } from './usage-error.js'
 import { JsonView, LiveView, PlainView, type View } from './view.js'
 
-export const RUN_HELP = `Usage: tarspout run SPEC [options]
+export const RUN_HELP = `Usage: tarspout run SPEC [SPEC...] [options]
 
 Runs a spout on this machine as Pachyderm would: makes the FIFO, starts the command of the pipeline
 specification, commits each archive it writes to a bare git repository, and starts the command again
 when it fails. The command finds its folder in PFS_DIR: the FIFO is $PFS_DIR/out, the marker is
 $PFS_DIR/<marker>. It runs on this host; transform.image is not used.
 
+Further specifications whose input is a pipeline's repository run for each of its commits, with
+$PFS_DIR/<repo> and $PFS_DIR/out, and commit what they write to a repository of their own.
+
   --repo DIR          the repository (default: ./<pipeline>.git); made if it is not there
-  --root DIR          folder that gets pfs/out (default: a temporary one); / serves programs that have
-                      /pfs/out written into them
+  --root DIR          folder that gets pfs/out (default: a temporary one); / serves programs that
+                      have /pfs/out written into them
   --reader RELEASE    behave as the reader of this Pachyderm release: ${READER_GENERATIONS.join(', ')}
                       (default: the last)
   --fresh             forget the commits and the marker of earlier runs
@@ -58,44 +60,36 @@ export async function run(args: string[]): Promise<number> {
   const [spec, ...more] = specs.filter((each) => each.spout !== undefined)
   if (spec === undefined) throw new UsageError('none of the specifications is a spout')
   if (more.length > 0) throw new UsageError('only one of the specifications can be a spout')
-
-  let stop = () => {}
-  let interrupted = false
-  const interrupt = () => {
-    interrupted = true
-    stop()
+  const others = specs.filter((each) => each !== spec)
+  const names = new Set(specs.map(({ name }) => name))
+  if (names.size < specs.length) throw new UsageError('two specifications have the same name')
+  for (const { name, input } of others) {
+    if (input && !names.has(input.repo))
+      throw new UsageError(`${name} reads ${input.repo}, which none of them writes`)
   }
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt)
-  const store = await GitStore.open({
-    path: values.repo ?? `${spec.name}.git`,
-    branch: spec.outputBranch,
-    overwrite: spec.spout?.overwrite,
-    author: spec.name,
-    fresh: values.fresh,
-  })
+
+  const local = new LocalRun(spec, others, values.repo ?? `${spec.name}.git`, values.fresh ?? false)
   const view: View = values.json ? new JsonView() : process.stdout.isTTY ? new LiveView() : new PlainView()
-  const onEvent = (event: RunnerEvent) => view.show(spec.name, event)
-  if (spec.transform.image) {
-    onEvent({
-      event: 'note',
-      message: `the command runs on this host, not in the image ${spec.transform.image}`,
+  let interrupted = false
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      interrupted = true
+      local.stop()
     })
   }
-  const runner = new Runner({ spec, store, root: values.root, generation, commits, onEvent })
-  stop = () => runner.stop()
-  const timer = forMs === undefined ? undefined : setTimeout(stop, forMs)
+  const timer = forMs === undefined ? undefined : setTimeout(() => local.stop(), forMs)
   try {
-    if (!interrupted) await runner.run()
+    await local.run({ root: values.root, generation, commits }, (name, event) => view.show(name, event))
   } finally {
     clearTimeout(timer)
     view.close()
-    await store.close()
   }
   if (!values.json) {
-    const branch =
-      store.head() === undefined ? '' : `; see git -C ${values.repo ?? `${spec.name}.git`} log --stat`
-    console.log(`${spec.name}: ${formatCount(runner.commits, 'commit')} on ${store.branch}${branch}`)
+    for (const { name, path, branch, count } of local.results) {
+      const look = count > 0 ? `; see git -C ${path} log --stat ${branch}` : ''
+      console.log(`${name}: ${formatCount(count, 'commit')} on ${branch}${look}`)
+    }
   }
   if (interrupted) return 130
-  return runner.failures > 0 || (runner.commits === 0 && runner.isFailing) ? 1 : 0
+  return local.hasFailed ? 1 : 0
 }

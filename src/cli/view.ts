@@ -1,3 +1,4 @@
+import type { ProcessorEvent } from '../pachyderm/processor.js'
 import type { RunnerEvent } from '../pachyderm/runner.js'
 import { formatBytes, formatCount, formatEvent } from './report.js'
 
@@ -6,13 +7,13 @@ const WINDOW_MS = 2000
 
 /** Shows the events of a run. */
 export interface View {
-  show(pipeline: string, event: RunnerEvent): void
+  show(pipeline: string, event: RunnerEvent | ProcessorEvent): void
   close(): void
 }
 
 /** One JSON object a line. */
 export class JsonView implements View {
-  show(pipeline: string, event: RunnerEvent): void {
+  show(pipeline: string, event: RunnerEvent | ProcessorEvent): void {
     console.log(JSON.stringify({ pipeline, ...event }))
   }
 
@@ -21,7 +22,7 @@ export class JsonView implements View {
 
 /** One line an event, each with the pipeline's name before it. */
 export class PlainView implements View {
-  show(pipeline: string, event: RunnerEvent): void {
+  show(pipeline: string, event: RunnerEvent | ProcessorEvent): void {
     const line = `${pipeline}${event.event === 'output' ? ' |' : ':'} ${formatEvent(event)}`
     if (event.event === 'failure') console.error(line)
     else console.log(line)
@@ -40,6 +41,7 @@ export class LiveView implements View {
   #bytes = 0
   #failures = 0
   #restarts = 0
+  #jobs = 0
   #last = performance.now()
 
   constructor() {
@@ -47,13 +49,17 @@ export class LiveView implements View {
     this.#timer.unref()
   }
 
-  show(pipeline: string, event: RunnerEvent): void {
+  show(pipeline: string, event: RunnerEvent | ProcessorEvent): void {
     if (event.event === 'commit') {
       this.#last = performance.now()
       this.#commits++
       this.#entries += event.entries
       this.#bytes += event.bytes
       this.#recent.push({ at: this.#last, entries: event.entries, bytes: event.bytes })
+      return
+    }
+    if (event.event === 'job') {
+      this.#jobs++
       return
     }
     if (event.event === 'failure') this.#failures++
@@ -82,6 +88,7 @@ export class LiveView implements View {
       `${formatBytes(this.#bytes)} in all`,
     ]
     if (now - this.#last > 5000) facts.push(`waiting for ${Math.round((now - this.#last) / 1000)} s`)
+    if (this.#jobs > 0) facts.push(formatCount(this.#jobs, 'job'))
     if (this.#restarts > 0) facts.push(formatCount(this.#restarts, 'restart'))
     if (this.#failures > 0) facts.push(`${this.#failures} not committed`)
     const width = (process.stdout.columns || 80) - 1

@@ -124,6 +124,34 @@ export class GitStore implements CommitStore {
     }
   }
 
+  /**
+   * Commits files to the output branch, in place of everything that is there. A file of several blobs is these, one
+   * behind the other; the blobs are in the repository.
+   *
+   * @throws TarspoutError `ERR_ARCHIVE` for a path that is a file and a folder; `ERR_STORE` if git failed.
+   */
+  async commitFiles(files: ReadonlyMap<string, readonly string[]>, message: string): Promise<string> {
+    for (const path of files.keys()) {
+      for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
+        if (files.has(path.slice(0, at))) throw new PathConflict(path.slice(0, at), 'a folder, too')
+      }
+    }
+    await this.#startImport(false)
+    try {
+      await this.#beginCommit(this.branch, message)
+      await this.#git.write('deleteall\n')
+      for (const [path, [blob, ...more]] of files) {
+        if (more.length === 0) await this.#git.write(`M 100644 ${blob} ${quotePath(path)}\n`)
+        else await this.#addBlobs(path, [blob ?? '', ...more])
+      }
+      await this.#endCommit(this.branch)
+      await this.#checkpoint([this.branch])
+    } catch (error) {
+      throw await this.#giveUp(error)
+    }
+    return this.#heads.get(this.branch) ?? ''
+  }
+
   async close(): Promise<void> {
     this.#blobs?.close()
     await this.#import?.close()
@@ -171,6 +199,14 @@ export class GitStore implements CommitStore {
     archive: ReceivedArchive,
     overwrite: boolean,
   ): Promise<void> {
+    await this.#beginCommit(branch, message)
+    const bodies = gather(entries, overwrite)
+    const olds = await this.#look(bodies, this.#heads.has(branch), overwrite)
+    for (const [path, parts] of bodies) await this.#addFile(path, parts, olds.get(path), archive)
+    await this.#endCommit(branch)
+  }
+
+  async #beginCommit(branch: string, message: string): Promise<void> {
     const seconds = Math.floor(Date.now() / 1000)
     const head = this.#heads.get(branch)
     const from = head === undefined || this.#begun.has(branch) ? '' : `from ${head}\n`
@@ -179,11 +215,24 @@ export class GitStore implements CommitStore {
       `commit refs/heads/${branch}\nmark ${MARK}\ncommitter ${this.#author} <spout@tarspout> ${seconds} +0000\n` +
         `data ${Buffer.byteLength(message)}\n${message}${from}`,
     )
-    const bodies = gather(entries, overwrite)
-    const olds = await this.#look(bodies, head !== undefined, overwrite)
-    for (const [path, parts] of bodies) await this.#addFile(path, parts, olds.get(path), archive)
+  }
+
+  async #endCommit(branch: string): Promise<void> {
     await this.#git.write('\n')
     this.#heads.set(branch, await this.#git.ask(`get-mark ${MARK}\n`))
+  }
+
+  async #addBlobs(path: string, blobs: readonly string[]): Promise<void> {
+    this.#blobs ??= new BlobReader(this.path)
+    const chunks: Buffer[] = []
+    for (const blob of blobs) {
+      const size = await this.#blobs.open(blob)
+      for await (const piece of this.#blobs.content(size)) chunks.push(piece)
+    }
+    const content = Buffer.concat(chunks)
+    await this.#git.write(`M 100644 inline ${quotePath(path)}\ndata ${content.length}\n`)
+    await this.#git.write(content)
+    await this.#git.write('\n')
   }
 
   /** The blobs that are appended to, and whether a path is a file here and a folder there. */

@@ -15,8 +15,14 @@ export function gitEnvironment(): NodeJS.ProcessEnv {
  *
  * @throws TarspoutError `ERR_STORE` when git is missing or ends with another status than 0 (or `allowed`).
  */
-export async function git(args: readonly string[], allowed: readonly number[] = []): Promise<string> {
-  const child = spawn('git', args, { env: gitEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] })
+export async function git(
+  args: readonly string[],
+  allowed: readonly number[] = [],
+  input = '',
+): Promise<string> {
+  const child = spawn('git', args, { env: gitEnvironment(), stdio: ['pipe', 'pipe', 'pipe'] })
+  child.stdin.on('error', () => {}) // git ended early, and says why
+  child.stdin.end(input)
   let output = ''
   let complaint = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -32,4 +38,12 @@ export async function git(args: readonly string[], allowed: readonly number[] = 
     throw new TarspoutError('ERR_STORE', `git cannot be run: ${(cause as Error).message}`, { cause })
   }
   throw new TarspoutError('ERR_STORE', `git ${args.join(' ')}: ${complaint.trim()}`)
+}
+
+/** Puts files into a repository as blobs; returns their names, in order. */
+export async function hashFiles(repository: string, paths: readonly string[]): Promise<string[]> {
+  if (paths.length === 0) return []
+  const args = ['--git-dir', repository, 'hash-object', '-w', '--no-filters', '--stdin-paths']
+  const output = await git(args, [], paths.map((path) => `${path}\n`).join(''))
+  return output.trimEnd().split('\n')
 }
