@@ -27,6 +27,7 @@ export interface Addon {
     typeflag: number,
     devmajor: number,
     devminor: number,
+    namesInPax: boolean,
     pax: readonly string[] | undefined,
   ): number | (string | number)[]
 

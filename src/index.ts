@@ -1,3 +1,5 @@
+export { type PackCallback, type PackOptions, type PackStream, pack } from './drop-in/pack.js'
+export type { PackHeader } from './drop-in/pack-header.js'
 export { TarspoutError, type TarspoutErrorCode } from './errors.js'
 export { type FifoOptions, type FifoWriter, openFifo } from './fifo/fifo.js'
 export type { FifoStats } from './fifo/stats.js'

@@ -145,6 +145,23 @@ test('too few or too many bytes are ERR_TAR_SIZE, and too many end an endless so
   t.is((await gather([], { size: 0 })).byteLength, 0)
 })
 
+test('an abort ends the wait for a source that never answers, before, at and after the first piece', async (t) => {
+  const never = (count: number) =>
+    (async function* () {
+      for (let i = 0; i < count; i++) yield 'a'
+      await new Promise(() => {})
+    })()
+  for (const count of [0, 1]) {
+    const stop = new AbortController()
+    const gathered = gather(never(count), { signal: stop.signal })
+    setImmediate(() => stop.abort('enough'))
+    const error = await t.throwsAsync(gathered, { name: 'AbortError' })
+    t.is(error?.cause, 'enough')
+  }
+  await t.throwsAsync(gather(never(0), { signal: AbortSignal.abort() }), { name: 'AbortError' })
+  t.is(text(await gather(['a'], { signal: new AbortController().signal })), 'a')
+})
+
 test('a source is closed when a piece is of a wrong type', async (t) => {
   let closed = false
   async function* source() {

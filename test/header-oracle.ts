@@ -16,6 +16,8 @@ export interface OracleEntry {
   devmajor: number
   devminor: number
   pax: Record<string, string>
+  /** Both names as records where one of them or `pax` needs it. */
+  namesInPax?: boolean
 }
 
 const utf8 = new TextEncoder()
@@ -30,13 +32,15 @@ export function oracle(entry: OracleEntry): Buffer | undefined {
   }
   const inBlock = { ...entry, name: Buffer.from(entry.name), prefix: Buffer.alloc(0), mtime: Number(seconds) }
 
-  const split = splitName(Buffer.from(entry.name))
-  if (isAscii(entry.name) && split) Object.assign(inBlock, split)
+  const split = isAscii(entry.name) ? splitName(Buffer.from(entry.name)) : undefined
+  const longLink = !isAscii(entry.linkname) || byteLength(entry.linkname) > 100
+  const moved = entry.namesInPax && (!split || longLink || Object.keys(entry.pax).length > 0)
+  if (split && !moved) Object.assign(inBlock, split)
   else {
     own('path', entry.name)
     inBlock.name = Buffer.from('PaxHeader')
   }
-  if (!isAscii(entry.linkname) || byteLength(entry.linkname) > 100) {
+  if (longLink || (moved && entry.linkname !== '')) {
     own('linkpath', entry.linkname)
     inBlock.linkname = 'PaxHeader'
   }
@@ -63,12 +67,12 @@ export function oracle(entry: OracleEntry): Buffer | undefined {
   if (records.length === 0) return block(inBlock)
 
   const body = Buffer.concat(records.map(([key, value]) => record(key, value)))
-  if (body.length > 1048576) return undefined
+  if (body.length > 1_000_000) return undefined
   const extended = {
     ...inBlock,
     name: Buffer.from('PaxHeader'),
     prefix: Buffer.alloc(0),
-    linkname: '',
+    linkname: records.some(([key]) => key === 'linkpath') ? 'PaxHeader' : '',
     typeflag: 'x',
     size: body.length,
   }
@@ -82,7 +86,7 @@ export function oracle(entry: OracleEntry): Buffer | undefined {
 
 function isEncodable(entry: OracleEntry): boolean {
   const { name, typeflag, pax } = entry
-  if (!/^[0-7ABCEFGHIJOPQRTUWYZ]$/.test(typeflag)) return false
+  if (!/^[0-7]$/.test(typeflag)) return false
   if (name === '' || (name.endsWith('/') && typeflag !== '5')) return false
   if ([name, entry.linkname, entry.uname, entry.gname].some((text) => text.includes('\0'))) return false
   if ('12'.includes(typeflag) && entry.linkname === '') return false

@@ -1,6 +1,8 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { type Entry, encodeHeader, TarspoutError } from 'tarspout'
+import { headerFields } from '../dist/tar/fields.js'
+import { headerBlocks } from '../dist/tar/header.js'
 import { type OracleEntry, oracle } from './header-oracle.js'
 import { Random } from './random.js'
 
@@ -31,7 +33,7 @@ const around = (limit: number) => [limit - 1, limit, limit + 1]
 const aroundNs = (limit: bigint) => [limit - 1n, limit, limit + 1n]
 
 // Values on both sides of every limit of a field.
-const VALUES: { [K in keyof OracleEntry]: readonly OracleEntry[K][] } = {
+const VALUES: { [K in keyof OracleEntry]-?: readonly OracleEntry[K][] } = {
   name: [
     '',
     'a',
@@ -81,6 +83,7 @@ const VALUES: { [K in keyof OracleEntry]: readonly OracleEntry[K][] } = {
   linkname: ['', 'b', 'é', ...[99, 100, 101].map((n) => 'l'.repeat(n)), 'a\0'],
   devmajor: [-1, 0, 8, ...around(2 ** 18), ...around(2 ** 21)],
   devminor: [-1, 0, 8, ...around(2 ** 18), ...around(2 ** 21)],
+  namesInPax: [false, true],
   pax: [
     {},
     { comment: 'x' },
@@ -96,14 +99,21 @@ const VALUES: { [K in keyof OracleEntry]: readonly OracleEntry[K][] } = {
     { uname: '' },
     { 'a=b': 'c' },
     { '': 'c' },
-    ...around(1048576).map((bytes) => ({ k: 'v'.repeat(bytes - 11) })),
+    ...around(1_000_000).map((bytes) => ({ k: 'v'.repeat(bytes - 11) })),
   ],
+}
+
+// The layout with both names in pax is the drop-in's, not part of encodeHeader().
+function encode(row: OracleEntry): Buffer {
+  const { namesInPax = false, ...entry } = row
+  if (!namesInPax) return Buffer.from(encodeHeader(entryOf(entry)))
+  return Buffer.from(headerBlocks({ ...headerFields(entryOf(entry), entry.size), namesInPax }))
 }
 
 function same(row: OracleEntry): 'encoded' | 'refused' {
   const want = oracle(row)
   try {
-    const got = Buffer.from(encodeHeader(entryOf(row)))
+    const got = encode(row)
     if (want === undefined) throw new Error('the oracle refuses it, the encoder does not')
     if (!got.equals(want)) throw new Error('the bytes differ')
     return 'encoded'
@@ -122,7 +132,12 @@ test('each value of each field gives the bytes of the oracle, or is refused by b
   for (const typeflag of ['0', '2', '5'] as const) {
     for (const key of Object.keys(VALUES) as (keyof OracleEntry)[]) {
       for (const value of VALUES[key]) {
-        const base = { ...PLAIN, typeflag, linkname: typeflag === '2' ? 'target' : '' }
+        const base = {
+          ...PLAIN,
+          typeflag,
+          linkname: typeflag === '2' ? 'target' : '',
+          namesInPax: typeflag === '2',
+        }
         counts[same({ ...base, [key]: value })]++
       }
     }
@@ -159,10 +174,11 @@ test('any well-formed text and any numbers give the bytes of the oracle', (t) =>
     gid: id,
     uname: text,
     gname: text,
-    typeflag: fc.constantFrom('0', '7', 'A'),
+    typeflag: fc.constantFrom('0', '7'),
     linkname: text,
     devmajor: fc.nat(2 ** 21),
     devminor: fc.nat(2 ** 21),
+    namesInPax: fc.boolean(),
     pax: fc.dictionary(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }), text, {
       noNullPrototype: true,
     }),
@@ -200,10 +216,11 @@ test('each type word is its POSIX typeflag', (t) => {
   for (const [type, flag] of Object.entries(words)) {
     t.is(String.fromCharCode(encodeHeader({ name: 'a', linkname: 'b', type })[156] ?? 0), flag)
   }
-  for (const type of ['pax-header', 'x', 'g', 'toString', '', 'é', '01']) {
+  for (const type of ['pax-header', 'x', 'g', 'A', '8', '\0', 'toString', '', 'é', '01']) {
     const error = t.throws(() => encodeHeader({ name: 'a', type }), { instanceOf: TarspoutError }, type)
     t.is(error?.code, 'ERR_TAR_FIELD')
     t.is(error?.field, 'type')
+    t.true(error?.message.includes(JSON.stringify(type)))
   }
 })
 

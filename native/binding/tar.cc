@@ -66,10 +66,11 @@ napi_value FaultsOf(Napi::Env env, const tar::Decision& decision) {
 }
 
 // encodeHeader(target, offset, name, linkname, uname, gname, size, mode, mtimeS, mtimeNs, uid, gid,
-// typeflag, devmajor, devminor, pax); src/addon.ts has the contract. Arguments of another type read
-// as 0 or empty, and nothing is written outside target: that is all that has to be safe here.
+// typeflag, devmajor, devminor, namesInPax, pax); src/addon.ts has the contract. Arguments of
+// another type read as 0 or empty, and nothing is written outside target: that is all that has to
+// be safe here.
 napi_value EncodeHeader(napi_env env, napi_callback_info info) {
-  constexpr size_t kArguments = 16;
+  constexpr size_t kArguments = 17;
   size_t count = kArguments;
   napi_value arguments[kArguments];
   napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
@@ -100,16 +101,17 @@ napi_value EncodeHeader(napi_env env, napi_callback_info info) {
   header.typeflag = static_cast<char>(ReadInt(env, arguments[12]));
   header.devmajor = ReadInt(env, arguments[13]);
   header.devminor = ReadInt(env, arguments[14]);
+  napi_get_value_bool(env, arguments[15], &header.names_in_pax);
 
   std::vector<tar::PaxRecord> pax;
   bool has_pax = false;
-  napi_is_array(env, arguments[15], &has_pax);
+  napi_is_array(env, arguments[16], &has_pax);
   if (has_pax) {
     uint32_t texts_count = 0;
-    napi_get_array_length(env, arguments[15], &texts_count);
+    napi_get_array_length(env, arguments[16], &texts_count);
     const auto read = [&](uint32_t index) {
       napi_value value = nullptr;
-      napi_get_element(env, arguments[15], index, &value);
+      napi_get_element(env, arguments[16], index, &value);
       return texts.Read(env, value);
     };
     pax.reserve(texts_count / 2);

@@ -30,6 +30,10 @@ struct EntryHeader {
   char typeflag = '0';
   int64_t devmajor = 0;
   int64_t devminor = 0;
+  // Where the name, the linkname or the caller's records need pax: whether both names are records
+  // then and their fields hold a stand-in. tar-stream's layout, for its drop-in; otherwise each
+  // name that fits stays in its field.
+  bool names_in_pax = false;
   std::span<const PaxRecord> pax{};  // the caller's own records, written in this order after ours
 };
 

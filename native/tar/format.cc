@@ -13,14 +13,10 @@ namespace {
 constexpr int64_t kMaxMode = 07777;
 constexpr uint32_t kNanosecondsPerSecond = 1'000'000'000;
 
-// '0' to '7' are POSIX's. POSIX leaves the capitals to implementations; those taken by GNU tar and
-// Solaris tar change what the blocks behind the header mean, or the next entry's name, so they are
-// refused with 'x' and 'g'.
-bool IsTypeflag(char typeflag) {
-  if (typeflag >= '0' && typeflag <= '7') return true;
-  constexpr std::string_view kTaken = "DKLMNSVX";
-  return typeflag >= 'A' && typeflag <= 'Z' && kTaken.find(typeflag) == std::string_view::npos;
-}
+// POSIX also leaves the capitals to implementations, but readers disagree on those: GNU tar and
+// Solaris tar have taken some, bsdtar and busybox give up on the others. 'x' and 'g' are headers of
+// headers, not entries.
+bool IsTypeflag(char typeflag) { return typeflag >= '0' && typeflag <= '7'; }
 
 class Decider {
  public:
@@ -41,6 +37,7 @@ class Decider {
     if (!FitsOctal7(header_.devmajor)) Fail(Field::kDevmajor, Reason::kDeviceRange);
     if (!FitsOctal7(header_.devminor)) Fail(Field::kDevminor, Reason::kDeviceRange);
     for (size_t i = 0; i < header_.pax.size(); ++i) CheckRecord(static_cast<uint32_t>(i));
+    if (header_.names_in_pax) MoveNames();
     if (decision_.fault_count == 0) Measure();
     return decision_;
   }
@@ -116,6 +113,15 @@ class Decider {
     }
   }
 
+  void MoveNames() {
+    const bool needed =
+        decision_.NeedsRecord(Field::kName) || decision_.NeedsRecord(Field::kLinkname);
+    if (!needed && header_.pax.empty()) return;
+    Record(Field::kName);
+    decision_.prefix_bytes = 0;
+    if (!header_.linkname.empty()) Record(Field::kLinkname);
+  }
+
   void Measure() {
     size_t bytes = 0;
     ForEachRecord(header_, decision_.records, [&](PaxRecord record) {
@@ -177,9 +183,7 @@ std::string_view ReasonText(Reason reason) {
     case Reason::kNanosecondRange:
       return "must have 0 to 999999999 nanoseconds";
     case Reason::kTypeRefused:
-      return "must be one of the type words, '0' to '7', or a capital letter that no tar has given "
-             "a meaning; pax "
-             "headers ('x', 'g') are not entries";
+      return "must be one of the type words or '0' to '7'";
     case Reason::kPaxKey:
       return "must have keys that are not empty and hold neither '=' nor NUL";
     case Reason::kPaxOwned:
@@ -193,7 +197,7 @@ std::string_view ReasonText(Reason reason) {
     case Reason::kPaxTime:
       return "must hold times as decimal seconds, such as -1.5";
     case Reason::kPaxBytes:
-      return "must make at most 1048576 bytes of records together with what the other fields need";
+      return "must make at most 1000000 bytes of records together with what the other fields need";
   }
   return "";
 }

@@ -80,7 +80,7 @@ size_t EncodeHeader(const EntryHeader& header, const Decision& decision, std::sp
   if (decision.format == Format::kPax) {
     EntryHeader extended = fields;
     extended.name = kPaxName;
-    extended.linkname = {};
+    if (!decision.NeedsRecord(Field::kLinkname)) extended.linkname = {};
     extended.typeflag = 'x';
     extended.size = static_cast<int64_t>(decision.pax_bytes);
     PutChecksum(at, PutBlock(extended, 0, at));

@@ -10,9 +10,9 @@
 
 namespace tarspout::tar {
 
-// Longest pax extended header we write. Go's archive/tar refuses more than this, node-tar ignores
-// it by default.
-inline constexpr size_t kMaxPaxBytes = size_t{1} << 20;
+// Most bytes of records one entry may have. bsdtar refuses a record of more (libarchive 3.6), Go's
+// archive/tar and node-tar refuse or skip a header of more than 1 MiB.
+inline constexpr size_t kMaxPaxBytes = 1'000'000;
 
 // Bytes of the record for a key and a value of these lengths.
 size_t PaxRecordBytes(size_t key_bytes, size_t value_bytes);

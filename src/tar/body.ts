@@ -36,10 +36,16 @@ export function toBytes(chunk: BodyChunk, context: BodyContext = {}): Uint8Array
   )
 }
 
+/** What ends reading a body early. */
+export interface ReadOptions extends BodyContext {
+  /** Aborting ends the wait for the next piece at once with an AbortError (`cause`: the signal's reason). */
+  signal?: AbortSignal | undefined
+}
+
 /** A body's pieces as they come. Stopping early closes the source. Throws as {@link gather}. */
 export async function* pieces(
   body: Body,
-  context: BodyContext = {},
+  context: ReadOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const whole = bytesOf(body, context)
   if (whole !== undefined) {
@@ -48,10 +54,11 @@ export async function* pieces(
   }
   const source = body as Iterable<BodyChunk> | AsyncIterable<BodyChunk>
   const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
+  const aborted = abortion(context.signal)
   let ended = false
   try {
     for (;;) {
-      const step = await nextOf(iterator, context)
+      const step = await Promise.race([nextOf(iterator, context), ...aborted.promises])
       if (step.done) {
         ended = true
         return
@@ -59,15 +66,35 @@ export async function* pieces(
       yield toBytes(step.value, context)
     }
   } finally {
-    if (!ended) await closeIterator(iterator)
+    aborted.forget()
+    // A source that is asked for a piece may answer never, and would not close before.
+    const closed = ended ? undefined : closeIterator(iterator)
+    if (!context.signal?.aborted) await closed
   }
+}
+
+// A promise that an abort rejects, none without a signal.
+function abortion(signal: AbortSignal | undefined): { promises: Promise<never>[]; forget(): void } {
+  if (signal === undefined) return { promises: [], forget() {} }
+  let forget = () => {}
+  const promise = new Promise<never>((_, reject) => {
+    const abort = () => {
+      const error = new Error('The operation was aborted', { cause: signal.reason })
+      reject(Object.assign(error, { name: 'AbortError', code: 'ABORT_ERR' }))
+    }
+    if (signal.aborted) return abort()
+    signal.addEventListener('abort', abort, { once: true })
+    forget = () => signal.removeEventListener('abort', abort)
+  })
+  promise.catch(() => {})
+  return { promises: [promise], forget }
 }
 
 /**
  * Collects a body whose size is not known beforehand.
  *
  * @param body what {@link bytesOf} takes; a body that is there as a whole comes back without copying
- * @param context `size`: how many bytes are expected; more end the source at once
+ * @param context `size`: how many bytes are expected; more end the source at once. `signal`: see {@link ReadOptions}
  * @returns settles when the source ended, with all bytes in order
  * @throws TypeError for a body or a piece of another type; the source is closed
  * @throws TarspoutError ERR_TAR_BODY if the source failed (`cause`) or memory was detached; ERR_TAR_SIZE if `size` is given
@@ -75,7 +102,7 @@ export async function* pieces(
  */
 export async function gather(
   body: Body,
-  context: BodyContext & { size?: number | undefined } = {},
+  context: ReadOptions & { size?: number | undefined } = {},
 ): Promise<Uint8Array> {
   const { size = Number.POSITIVE_INFINITY } = context
   const parts: Uint8Array[] = []

@@ -17,9 +17,9 @@ export const TYPEFLAGS = {
 } as const
 
 /**
- * What an entry is: a word, or the typeflag itself: `'0'` to `'7'` or a capital letter that no tar has given a meaning
- * (POSIX leaves those to implementations). Pax headers (`x`, `g`) are no entries: `x` is written where it is needed, and
- * `g` never, since it would change entries after it.
+ * What an entry is: a word, or the typeflag itself, `'0'` to `'7'`. Pax headers (`x`, `g`) are no entries: `x` is written where
+ * it is needed, and `g` never, since it would change entries after it. Capital letters, which POSIX leaves to
+ * implementations, are refused: readers disagree on them.
  */
 export type EntryType = keyof typeof TYPEFLAGS | (string & {})
 
@@ -54,7 +54,7 @@ export interface EntryFields {
   devminor?: number | undefined
   /**
    * Further pax records, written in this order. `mtime`, `uid`, `gid`, `uname` and `gname` stand for the field of that name;
-   * `path`, `linkpath` and `size` are refused. All records together: 1 MiB.
+   * `path`, `linkpath` and `size` are refused. All records together: 1,000,000 bytes.
    */
   pax?: Readonly<Record<string, string>> | undefined
 }

@@ -13,10 +13,14 @@ export interface HeaderFields {
   mtime: Mtime
   uid: number
   gid: number
-  /** A character code. */
+  /** As the caller gave it, for messages. */
+  type: string
+  /** A character code; 0 for a type that has none. */
   typeflag: number
   devmajor: number
   devminor: number
+  /** tar-stream's layout: where name, linkname or `pax` need records, both names are records. */
+  namesInPax: boolean
   /** Key, value, key, value, ... */
   pax: string[] | undefined
 }
@@ -45,9 +49,11 @@ export function headerFields(entry: EntryFields, size: number): HeaderFields {
     mtime: splitMtime(entry.mtime),
     uid: integer('uid', entry.uid ?? 0),
     gid: integer('gid', entry.gid ?? 0),
+    type: entry.type ?? 'file',
     typeflag,
     devmajor: integer('devmajor', entry.devmajor ?? 0),
     devminor: integer('devminor', entry.devminor ?? 0),
+    namesInPax: false,
     pax: entry.pax === undefined ? undefined : records(entry.pax),
   }
 }

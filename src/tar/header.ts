@@ -66,6 +66,7 @@ function writeHeader(fields: HeaderFields, target: Uint8Array, offset: number): 
     fields.typeflag,
     fields.devmajor,
     fields.devminor,
+    fields.namesInPax,
     fields.pax,
   )
   if (typeof result === 'number') return result
@@ -93,9 +94,9 @@ function unencodable(fields: HeaderFields, faults: (string | number)[]): Tarspou
 function found(fields: HeaderFields, field: string, record: number): string {
   if (field === 'pax') {
     const [key, value] = fields.pax?.slice(2 * record, 2 * record + 2) ?? []
+    if (key === undefined) return 'more'
     return `${JSON.stringify(key)}: ${JSON.stringify(shortened(value ?? ''))}`
   }
-  if (field === 'type') return JSON.stringify(String.fromCharCode(fields.typeflag))
   if (field === 'mode') return `0o${fields.mode.toString(8)}`
   return JSON.stringify(fields[field as keyof HeaderFields])
 }

@@ -61,12 +61,12 @@ class CommitLog {
   }
 
  private:
-  // Names are bytes; what is no printable ASCII is written as \u00XX, byte by byte.
+  // Names are bytes, UTF-8 if all is well; only what JSON does not allow in a string is escaped.
   static std::string Escape(const std::string& text) {
     std::string out;
     for (const unsigned char byte : text) {
       char code[8];
-      if (byte < 0x20 || byte > 0x7e || byte == '"' || byte == '\\') {
+      if (byte < 0x20 || byte == '"' || byte == '\\') {
         std::snprintf(code, sizeof code, "\\u%04x", byte);
         out += code;
       } else {

@@ -92,9 +92,7 @@ class RowRun {
     let failures = 0
     while (!this.#over && this.#settled() < archives && failures < 3) {
       const writer = this.#startWriter(this.#firstUntold())
-      const killer = this.#killWriterLater(writer)
       await once(writer, 'close')
-      clearTimeout(killer)
       if (writer.signalCode === null) failures++
     }
     this.#over = true
@@ -205,7 +203,9 @@ class RowRun {
     const child = this.#spawn(process.execPath, [writerScript, JSON.stringify(words)])
     this.#writer = child
     if (child.stdout) {
-      createInterface({ input: child.stdout }).on('line', (line) => {
+      const lines = createInterface({ input: child.stdout })
+      lines.once('line', () => this.#killLater(child))
+      lines.on('line', (line) => {
         const told: Told = JSON.parse(line)
         this.#told.set(told.archive, told)
         this.#options.onProgress?.(this.#told.size)
@@ -214,16 +214,18 @@ class RowRun {
     return child
   }
 
-  #killWriterLater(writer: ChildProcess): NodeJS.Timeout | undefined {
+  // Counted from the first archive it was told about, so that every writer gets somewhere.
+  #killLater(writer: ChildProcess) {
     const between = this.#row.fault.killWriterMs
-    if (!between) return undefined
+    if (!between) return
     const [least, most] = between
-    return setTimeout(
+    const killer = setTimeout(
       () => {
         this.#strikes++
         writer.kill('SIGKILL')
       },
       least + (this.#random() % (most - least)),
     )
+    writer.once('exit', () => clearTimeout(killer))
   }
 }

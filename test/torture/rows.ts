@@ -13,7 +13,7 @@ export interface Fault {
   readonly prober?: readonly string[]
   /** Milliseconds until the supervisor starts a reader again that was killed. */
   readonly restartMs?: number
-  /** The writer is killed after each so many milliseconds (from, to) and started again. */
+  /** Milliseconds (from, to) between the first archive a writer is told about and its death; another one goes on. */
   readonly killWriterMs?: readonly [number, number]
   /** The capacity the writer asks the pipe for. */
   readonly pipeSize?: number
@@ -133,7 +133,7 @@ export const faults: readonly Fault[] = [
   {
     name: 'writer killed',
     strikes: true,
-    killWriterMs: [80, 600],
+    killWriterMs: [0, 300],
     reader: ['--finish-max-ms', ms(5)],
   },
 ]

@@ -1,0 +1,5 @@
+import { sendCommits } from '../lib/tarspout.js'
+
+export const about = { title: 'tarspout add()', kind: 'tarspout', packages: [] }
+
+export const run = (fifoPath, load) => sendCommits(fifoPath, load, {})

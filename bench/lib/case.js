@@ -1,0 +1,54 @@
+// One contender with one workload in a process of its own. The parent sends what to run, a run at a time; the
+// answer says what it cost. See runner.js.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { explain } from './explain.js'
+import { findWorkload, Load } from './workloads.js'
+
+/** Makes the kernel forget the peak so far, so that the next one is this run's. */
+function resetPeakRss() {
+  try {
+    writeFileSync('/proc/self/clear_refs', '5')
+  } catch {
+    // not permitted: the peak is then the process's
+  }
+}
+
+const peakRssBytes = () =>
+  Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024
+
+const seconds = ({ user, system }) => (user + system) / 1e6
+
+const [contenderName, workloadName] = process.argv.slice(2)
+
+async function serve() {
+  const { run } = await import(`../contenders/${contenderName}.js`)
+  const workload = findWorkload(workloadName)
+  if (workload.encoded.length === 0) throw new Error('an empty cycle')
+  process.on('message', async ({ fifo, count, folder }) => {
+    try {
+      const load = new Load(workload, count, folder)
+      resetPeakRss()
+      const before = process.cpuUsage()
+      const startedAt = process.hrtime.bigint()
+      const own = (await run(fifo, load)) ?? {}
+      const endedAt = process.hrtime.bigint()
+      const cost = { cpuSeconds: seconds(process.cpuUsage(before)), peakRssBytes: peakRssBytes() }
+      process.send({
+        startedAt: Number(startedAt),
+        endedAt: Number(endedAt),
+        lastTakenAt: Number(own.endedAt ?? load.lastTakenAt),
+        beganAt: load.beganAt.map(Number),
+        receiptsAt: load.receiptsAt.map(Number),
+        ...cost,
+        ...own,
+      })
+    } catch (error) {
+      process.send({ failed: explain(error) })
+    }
+  })
+  process.send({ ready: true })
+}
+
+serve().catch((error) => {
+  process.send({ failed: explain(error) }, () => process.exit(1))
+})

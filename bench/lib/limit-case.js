@@ -1,0 +1,142 @@
+// One measurement of limits.js in a process of its own: limit-case.js MEASUREMENT FIFO [JSON]. Sends its result.
+import { readFileSync } from 'node:fs'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { explain } from './explain.js'
+import { tarspout } from './tarspout.js'
+
+const [measurement, fifoPath, given] = process.argv.slice(2)
+const options = given ? JSON.parse(given) : {}
+const now = () => Number(process.hrtime.bigint())
+const statusBytes = (field) =>
+  Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))[1]) *
+  1024
+
+/** Entries as a queue hands them over: each body its own memory. */
+function* freshEntries(bodyBytes, count, taken = { bytes: 0 }) {
+  for (let i = 0; i < count; i++) {
+    taken.bytes += bodyBytes
+    yield { name: `topic-${i % 4}-${i}`, data: Buffer.allocUnsafeSlow(bodyBytes) }
+  }
+}
+
+async function* awaited(entries) {
+  yield* entries
+}
+
+const measurements = {
+  /** Memory while many bytes go through one spout. */
+  async memory({ bodyBytes, totalBytes }) {
+    const { openSpout } = await tarspout()
+    const idleBytes = statusBytes('VmRSS')
+    const spout = await openSpout({ path: fifoPath, connection: 'persistent' })
+    await spout.run(awaited(freshEntries(bodyBytes, Math.ceil(totalBytes / bodyBytes))), {
+      toEntry: (entry) => entry,
+    })
+    await spout.close()
+    return { idleBytes, peakBytes: statusBytes('VmHWM') }
+  },
+
+  /** How far a source runs ahead of a reader that has stopped reading: sampled until it has long stalled. */
+  async stall({ way, bodyBytes, totalBytes, highWaterMark, watchMs }) {
+    const { openSpout, createFifoWriteStream } = await tarspout()
+    const taken = { bytes: 0 }
+    const entries = freshEntries(bodyBytes, Math.ceil(totalBytes / bodyBytes), taken)
+    let finished
+    if (way === 'write stream') {
+      const stream = createFifoWriteStream(fifoPath, { highWaterMark })
+      finished = (async () => {
+        for (const { data } of entries) {
+          if (!stream.write(data)) await new Promise((resolve) => stream.once('drain', resolve))
+        }
+        await new Promise((resolve) => stream.end(resolve))
+      })()
+    } else {
+      const spout = await openSpout({ path: fifoPath, connection: 'persistent', highWaterMark })
+      finished = (async () => {
+        if (way === 'run') {
+          await spout.run(awaited(entries), { toEntry: (entry) => entry })
+        } else {
+          const commit = spout.beginCommit()
+          for (const { name, data } of entries) if (!commit.add(name, data)) await commit.ready()
+          await commit.end()
+        }
+        await spout.close()
+      })()
+    }
+    finished.catch(() => {})
+    await sleep(watchMs / 3)
+    const early = taken.bytes
+    await sleep(watchMs / 3)
+    const late = taken.bytes
+    await finished
+    return { early, late }
+  },
+
+  /** The event loop's delay while entries go out as fast as they can; and idle, for what the machine adds. */
+  async loop({ way, bodyBytes, lastsMs }) {
+    const { openSpout } = await tarspout()
+    const delay = monitorEventLoopDelay({ resolution: 1 })
+    const body = Buffer.alloc(bodyBytes)
+    const until = now() + lastsMs * 1e6
+    let sent = 0
+    function* source() {
+      for (; sent % 64 || now() < until; sent++) yield { name: `topic-0-${sent}`, data: body }
+    }
+    if (way === 'idle') {
+      delay.enable()
+      await sleep(lastsMs)
+    } else {
+      const spout = await openSpout({ path: fifoPath, connection: 'persistent' })
+      delay.enable()
+      await sleep(2) // the histogram's timer has begun
+      if (way === 'add') {
+        const commit = spout.beginCommit()
+        for (const { name, data } of source()) if (!commit.add(name, data)) await commit.ready()
+        await commit.end()
+      } else {
+        await spout.run(way === 'run, async' ? awaited(source()) : source(), { toEntry: (entry) => entry })
+      }
+      await sleep(5) // and ends: a loop that never turned would else leave no trace
+      delay.disable()
+      await spout.close()
+    }
+    if (delay.count < 2) throw new Error('the event loop never turned')
+    // The histogram counts from timer to timer: the timer's own millisecond is no delay.
+    const milliseconds = (ns) => Math.max(0, ns / 1e6 - 1)
+    return { sent, maxMs: milliseconds(delay.max), p99Ms: milliseconds(delay.percentile(99)) }
+  },
+
+  /** Bytes queued, then JavaScript that holds its thread: what does the reader get meanwhile? */
+  async block({ way, queuedBytes, blockMs }) {
+    const bytes = Buffer.alloc(queuedBytes)
+    let finish
+    if (way === 'openFifo') {
+      const { openFifo } = await tarspout()
+      const fifo = await openFifo(fifoPath)
+      fifo.write(bytes)
+      finish = async () => {
+        await fifo.consumed()
+        await fifo.close()
+      }
+    } else {
+      const { closeStream, openSocket } = await import('./peers.js')
+      const socket = openSocket(fifoPath)
+      socket.write(bytes)
+      finish = () => closeStream(socket)
+    }
+    await sleep(5)
+    const from = now()
+    while (now() < from + blockMs * 1e6);
+    const to = now()
+    await finish()
+    return { from, to }
+  },
+}
+
+try {
+  process.send({ result: await measurements[measurement](options) })
+} catch (error) {
+  process.send({ failed: explain(error) })
+}
+process.disconnect()

@@ -1,0 +1,213 @@
+// What must stay bounded: `npm run bench -- limits`. Memory over many bytes, how far a source runs ahead of a
+// stalled reader, the cost per entry and per archive as they grow in number, the event loop's delay, and bytes
+// that flow while JavaScript does not. Takes minutes; `--quick` a tenth of the bytes and counts.
+// Each line says what was demanded and what was measured; the exit status is 1 where a demand is not met.
+import { fork } from 'node:child_process'
+import { parseArgs } from 'node:util'
+import { buildPrograms, startReader } from './lib/programs.js'
+import { Bench, Workspace } from './lib/runner.js'
+import { findWorkload } from './lib/workloads.js'
+
+const { values } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: 'boolean', default: false } },
+})
+const share = values.quick ? 0.1 : 1
+const KiB = 1024
+const MiB = 1024 * KiB
+const GiB = 1024 * MiB
+
+const memoryMost = 150 * MiB
+const highWaterMark = MiB
+const pipeBytes = MiB
+const flatnessMost = 1.5
+const loopDelayMostMs = 5
+const caseLimitMs = 600_000
+
+buildPrograms()
+const workspace = new Workspace()
+process.on('exit', () => workspace.close())
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
+
+let missed = 0
+
+/** One line: what, how much, and whether that is what is demanded (undefined: only shown). */
+function say(what, figure, met) {
+  if (met === false) missed++
+  console.log(`${met === undefined ? '    ' : met ? 'ok  ' : 'MISS'}  ${what}: ${figure}`)
+}
+
+const mebibytes = (bytes) => `${(bytes / MiB).toFixed(1)} MiB`
+
+/** Runs one measurement of limit-case.js against a reader; { result, read } or { failed }. */
+async function runCase(measurement, options, readerOptions = {}) {
+  const fifo = workspace.makeFifo()
+  const reader = startReader(fifo, readerOptions)
+  const child = fork(new URL('./lib/limit-case.js', import.meta.url), [
+    measurement,
+    fifo,
+    JSON.stringify(options),
+  ])
+  const answer = await new Promise((resolve) => {
+    const timer = setTimeout(() => resolve({ failed: `no end after ${caseLimitMs / 1000} s` }), caseLimitMs)
+    const settle = (message) => {
+      clearTimeout(timer)
+      resolve(message)
+    }
+    child.on('message', settle)
+    child.on('error', (error) => settle({ failed: error.message }))
+    child.on('close', (status, signal) => settle({ failed: `the process ended with ${signal ?? status}` }))
+  })
+  if (answer.failed) {
+    child.kill('SIGKILL')
+    reader.kill()
+    return answer
+  }
+  const waiting = setTimeout(reader.stop, 2000) // one that nobody ever opened for writing
+  const read = await reader.report
+  clearTimeout(waiting)
+  return { ...answer, read }
+}
+
+/** Runs, and says what failed if it did. */
+async function measured(what, measurement, options, readerOptions) {
+  const outcome = await runCase(measurement, options, readerOptions)
+  if (!outcome.failed) return outcome
+  say(what, `failed: ${outcome.failed}`, false)
+  return undefined
+}
+
+async function memory() {
+  for (const bodyBytes of [64 * KiB, 1000]) {
+    const totalBytes = Math.round(20 * GiB * share * (bodyBytes < KiB ? 0.1 : 1))
+    const what = `peak RSS above an idle Node, ${(totalBytes / GiB).toFixed(1)} GiB through one spout, bodies of ${bodyBytes} B (at most ${mebibytes(memoryMost)})`
+    const outcome = await measured(what, 'memory', { bodyBytes, totalBytes })
+    if (!outcome) continue
+    const above = outcome.result.peakBytes - outcome.result.idleBytes
+    say(what, `${mebibytes(above)} (idle ${mebibytes(outcome.result.idleBytes)})`, above <= memoryMost)
+  }
+}
+
+async function stalledReader() {
+  const bodyBytes = 64 * KiB
+  const stallMs = 1500
+  for (const way of ['add', 'run', 'write stream']) {
+    // What may be outside the source: what the reader took, a full pipe, the queue, the entry that filled it.
+    const most = highWaterMark + 2 * bodyBytes
+    const what = `bytes taken from the source and still queued, a stalled reader, ${way} (at most highWaterMark and the entry that fills it: ${mebibytes(most)})`
+    const outcome = await measured(
+      what,
+      'stall',
+      { way, bodyBytes, totalBytes: 256 * MiB * share, highWaterMark, watchMs: stallMs },
+      { 'stall-after': 1, 'stall-ms': stallMs },
+    )
+    if (!outcome) continue
+    const { early, late } = outcome.result
+    // The reader's first read takes at most its buffer of 1 MiB: of the unknown share the least is assumed.
+    const queued = late - pipeBytes - outcome.read.firstBytes
+    say(
+      what,
+      `${mebibytes(queued)}${late > early ? ', and it was still taking' : ''}`,
+      queued <= most && late === early,
+    )
+  }
+}
+
+async function flatness() {
+  const runner = new Bench(workspace, { timedMs: 0, warmMs: 60 })
+  const ladders = [
+    {
+      workload: '100B',
+      what: 'entry, by the entries of one archive',
+      counts: [1e4, 1e5, 1e6, 1e7],
+      from: 1e5,
+    },
+    {
+      workload: 'commits',
+      what: 'archive, by the archives of one spout',
+      counts: [1, 1e2, 1e4, 1e5, 1e6],
+      from: 1e4,
+    },
+  ]
+  for (const { workload, what, counts, from } of ladders) {
+    const costs = []
+    for (const count of new Set(
+      counts.map((wanted) => (wanted > from ? Math.max(from, wanted * share) : wanted)),
+    )) {
+      const outcome = await runner.runFixed('tarspout-add', findWorkload(workload), count)
+      if (outcome.failed) {
+        say(`cost per ${what}, ${count}`, `failed: ${outcome.failed}`, false)
+        return
+      }
+      const ns = (outcome.seconds * 1e9) / outcome.count
+      // Few of them cost what opening the FIFO costs, which says nothing of flatness.
+      if (count >= from) costs.push(ns)
+      say(
+        `cost per ${what}, ${outcome.count}`,
+        `${ns.toFixed(0)} ns, peak RSS ${mebibytes(outcome.peakRssBytes)}`,
+      )
+    }
+    const growth = costs.at(-1) / Math.min(...costs)
+    say(
+      `growth of the cost per ${what} (at most ${flatnessMost}x)`,
+      `${growth.toFixed(2)}x`,
+      growth <= flatnessMost,
+    )
+  }
+}
+
+async function eventLoop() {
+  const lastsMs = 3000 * Math.max(share, 0.3)
+  const idle = await runCase('loop', { way: 'idle', bodyBytes: 0, lastsMs }, {})
+  if (idle.failed) say('event loop, idle', `failed: ${idle.failed}`, false)
+  else say('longest event-loop delay, idle', `${idle.result.maxMs.toFixed(2)} ms`)
+  for (const way of ['add', 'run, async', 'run']) {
+    for (const bodyBytes of [100, 64 * KiB, MiB]) {
+      const what = `longest event-loop delay, ${way}, bodies of ${bodyBytes} B (under ${loopDelayMostMs} ms)`
+      const outcome = await measured(what, 'loop', { way, bodyBytes, lastsMs })
+      if (!outcome) continue
+      const { maxMs, p99Ms, sent } = outcome.result
+      say(
+        what,
+        `${maxMs.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms, ${sent} entries`,
+        maxMs < loopDelayMostMs,
+      )
+    }
+  }
+}
+
+async function blockedThread() {
+  const blockMs = 50
+  const pace = 200_000_000
+  const mark = 64 * KiB
+  for (const way of ['openFifo', 'net.Socket']) {
+    const what = `read while JavaScript was busy for ${blockMs} ms, ${way} (a reader of ${pace / 1e6} MB/s)`
+    const queuedBytes = 32 * MiB
+    const outcome = await measured(what, 'block', { way, queuedBytes, blockMs }, { pace, mark })
+    if (!outcome) continue
+    const { from, to } = outcome.result
+    const bytes = mark * outcome.read.marks.filter((at) => at >= from && at < to).length
+    const expected = ((to - from) / 1e9) * pace
+    // The socket is shown for comparison.
+    say(
+      what,
+      `${mebibytes(bytes)} of ${mebibytes(expected)}`,
+      way === 'openFifo' ? bytes >= 0.8 * expected : undefined,
+    )
+  }
+}
+
+for (const [title, part] of [
+  ['Memory', memory],
+  ['A stalled reader', stalledReader],
+  ['Cost as numbers grow', flatness],
+  ['The event loop', eventLoop],
+  ['A blocked JavaScript thread', blockedThread],
+]) {
+  console.log(`\n${title}`)
+  await part()
+}
+if (missed > 0) {
+  console.log(`\n${missed} not met`)
+  process.exitCode = 1
+}

@@ -1,0 +1,172 @@
+// `npm run bench`: every contender with every workload, as tables, a chart and docs/performance.md.
+//
+//   --quick               the main workloads, one round, about thirty seconds; writes no file
+//   --json                the whole result as JSON on standard output
+//   --only NAME           only this workload (may be repeated); writes no file
+//   --contender TEXT      only contenders whose name has TEXT, and the C writers (may be repeated); writes no file
+//   --rounds N            another number of rounds
+//   micro | limits | selftest
+//                         the microbenches; memory, flatness and event loop; the bench's own checks (see the files)
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { cpus, release, totalmem } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+const bench = dirname(fileURLToPath(import.meta.url))
+const root = dirname(bench)
+const documentPath = join(root, 'docs/performance.md')
+const chartPath = join(root, 'docs/performance.svg')
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true },
+    contender: { type: 'string', multiple: true },
+    rounds: { type: 'string' },
+  },
+})
+
+const modified = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0)
+
+function install() {
+  const lock = join(bench, 'package-lock.json')
+  if (modified(join(bench, 'node_modules/.package-lock.json')) >= modified(lock)) return
+  console.error('bench: installing the competitors (npm ci --prefix bench)')
+  const { status } = spawnSync('npm', ['ci', '--prefix', bench, '--no-audit', '--no-fund'], {
+    stdio: ['ignore', 2, 2],
+  })
+  if (status !== 0) {
+    console.error('bench: npm ci failed; without its packages the competitors cannot run')
+    process.exit(1)
+  }
+}
+
+function firstLine(command, ...args) {
+  try {
+    return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).split(
+      '\n',
+    )[0]
+  } catch {
+    return `${command} not found`
+  }
+}
+
+function describe() {
+  const packages = { tarspout: JSON.parse(readFileSync(join(root, 'package.json'))).version }
+  const commit = firstLine('git', '-C', root, 'rev-parse', '--short', 'HEAD')
+  if (/^[0-9a-f]+$/.test(commit)) packages.tarspout += ` (${commit})`
+  for (const name of Object.keys(JSON.parse(readFileSync(join(bench, 'package.json'))).dependencies)) {
+    packages[name] = JSON.parse(readFileSync(join(bench, 'node_modules', name, 'package.json'))).version
+  }
+  return {
+    machine: {
+      cpus: cpus().length,
+      model: cpus()[0].model.trim(),
+      memoryGiB: Math.round(totalmem() / 2 ** 30),
+      kernel: release(),
+    },
+    versions: {
+      node: process.versions.node,
+      packages,
+      compiler: firstLine('cc', '--version'),
+      tar: firstLine('tar', '--version'),
+    },
+    date: new Date().toISOString().slice(0, 10),
+    command: ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(
+      ' ',
+    ),
+  }
+}
+
+/** What is being run, on one line that writes over itself; silent where standard error is no terminal. */
+function progress(text) {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${text}`)
+}
+
+async function compare() {
+  const { buildPrograms } = await import('./lib/programs.js')
+  const { Bench, Workspace } = await import('./lib/runner.js')
+  const { findWorkload, workloadNames } = await import('./lib/workloads.js')
+  const { copying, findContenders, splicing } = await import('./lib/contenders.js')
+  const { summarize } = await import('./lib/summary.js')
+  const report = await import('./lib/report.js')
+  const { drawChart } = await import('./lib/chart.js')
+
+  buildPrograms()
+  const startedAt = process.hrtime.bigint()
+  const rounds = Number(options.rounds ?? (options.quick ? 1 : 3))
+  if (!Number.isInteger(rounds) || rounds < 1) throw new RangeError('--rounds takes a whole number from 1')
+  const pace = options.quick ? { timedMs: 150, warmMs: 50 } : { timedMs: 150, warmMs: 50 }
+  const workloads = (options.only ?? workloadNames)
+    .map(findWorkload)
+    .filter((workload) => options.only || !options.quick || workload.quick)
+  const wanted = ({ name }) =>
+    !options.contender ||
+    [copying, splicing].includes(name) ||
+    options.contender.some((text) => name.includes(text))
+  const contenders = (await findContenders()).filter(wanted)
+
+  const workspace = new Workspace()
+  process.on('exit', () => workspace.close())
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
+  const runner = new Bench(workspace, pace)
+  const entries = new Map(
+    workloads.map((workload) => [
+      workload,
+      contenders.map((contender) => ({
+        contender,
+        skipped: contender.skips(workload),
+        rounds: contender.failed ? [{ failed: contender.failed }] : [],
+      })),
+    ]),
+  )
+  for (let round = 0; round < rounds; round++) {
+    for (const workload of workloads) {
+      if (round >= workload.maxRounds) continue
+      for (const entry of entries.get(workload)) {
+        // One that failed once is not run again: its reason stands in the table.
+        if (entry.skipped || entry.rounds.some(({ failed }) => failed)) continue
+        progress(`round ${round + 1} of ${rounds}  ${workload.name}  ${entry.contender.title}`)
+        entry.rounds.push(await runner.runCase(entry.contender.name, workload))
+      }
+    }
+  }
+  progress('')
+
+  const run = {
+    ...describe(),
+    rounds,
+    timedMs: pace.timedMs,
+    seconds: Number(process.hrtime.bigint() - startedAt) / 1e9,
+    summaries: workloads.map((workload) => summarize(workload, entries.get(workload))),
+  }
+  if (options.json) {
+    const raw = Object.fromEntries(
+      workloads.map((workload) => [
+        workload.name,
+        Object.fromEntries(entries.get(workload).map((e) => [e.contender.name, e.rounds])),
+      ]),
+    )
+    console.log(JSON.stringify({ ...run, raw }, null, 2))
+  } else {
+    console.log(report.terminalReport(run))
+  }
+  if (options.quick || options.only || options.contender) return
+  mkdirSync(dirname(documentPath), { recursive: true })
+  writeFileSync(chartPath, drawChart(run))
+  writeFileSync(
+    documentPath,
+    report.replaceFigures(readFileSync(documentPath, 'utf8'), report.markdownReport(run)),
+  )
+  console.error('bench: wrote docs/performance.md and docs/performance.svg')
+}
+
+install()
+const others = ['micro', 'limits', 'selftest']
+if (positionals.length === 0) await compare()
+else if (others.includes(positionals[0])) await import(`./${positionals[0]}.js`)
+else throw new RangeError(`no ${positionals[0]}; there are ${others.join(', ')}`)
