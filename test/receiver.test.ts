@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { TarspoutError } from 'tarspout'
@@ -11,6 +12,7 @@ import { python, sh, temporaryFolder } from './support/processes.js'
 
 /** A store that remembers, and commits when it is told to. */
 class Memory implements CommitStore {
+  readonly spoolFolder = tmpdir()
   readonly commits: [path: string, body: string][][] = []
   gate: Promise<void> = Promise.resolve()
   failure: TarspoutError | undefined
@@ -32,6 +34,10 @@ class Memory implements CommitStore {
       markers: 0,
       durationMs: 0,
     }
+  }
+
+  async pullMarker() {
+    return 'none' as const
   }
 
   async close() {}
@@ -61,7 +67,7 @@ function receive(t: ExecutionContext, options: Partial<ReceiverOptions> = {}): F
     events.push(event)
     for (const [count, resolve] of waiting) if (events.length >= count) resolve()
   }
-  const receiver = new Receiver({ path, store, spoolFolder: folder, onEvent, ...options })
+  const receiver = new Receiver({ path, store, onEvent, ...options })
   t.teardown(() => receiver.stop())
   return {
     folder,
@@ -263,7 +269,7 @@ test('a path that is no FIFO is refused, one that does not exist keeps the shape
   const folder = temporaryFolder(t)
   const store = new Memory()
   writeFileSync(join(folder, 'file'), '')
-  const run = (name: string) => new Receiver({ path: join(folder, name), store, spoolFolder: folder }).run()
+  const run = (name: string) => new Receiver({ path: join(folder, name), store }).run()
   await t.throwsAsync(run('file'), { code: 'ERR_FIFO_NOT_A_FIFO' })
   await t.throwsAsync(run('missing'), { code: 'ENOENT' })
 })

@@ -1,10 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { check } from './check.js'
-import { receive } from './receive.js'
-import { run } from './run.js'
 import { UsageError } from './usage-error.js'
-import { write } from './write.js'
 
 const HELP = `Usage: tarspout <command> [options]
 
@@ -18,7 +14,13 @@ const HELP = `Usage: tarspout <command> [options]
 
 Exit codes: 0 done; 1 something failed, as the message says; 2 wrong usage; 130 ended by Ctrl-C.`
 
-const COMMANDS: Record<string, (args: string[]) => Promise<number>> = { run, receive, write, check }
+// Each is loaded when it is needed, so that what needs the addon does not keep the others from running.
+const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
+  run: async (args) => (await import('./run.js')).run(args),
+  receive: async (args) => (await import('./receive.js')).receive(args),
+  write: async (args) => (await import('./write.js')).write(args),
+  check: async (args) => (await import('./check.js')).check(args),
+}
 
 async function main([name, ...args]: string[]): Promise<number> {
   if (name === undefined || name === '--help' || name === '-h') {

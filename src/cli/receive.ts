@@ -1,4 +1,6 @@
+import type { CommitStore } from '../pachyderm/commit-store.js'
 import { GitStore } from '../pachyderm/git-store.js'
+import { PachctlStore } from '../pachyderm/pachctl-store.js'
 import { READER_GENERATIONS, Receiver, type ReceiverEvent } from '../pachyderm/receiver.js'
 import { readArguments, readChoice, readCount, readDuration } from './arguments.js'
 import { formatEvent } from './report.js'
@@ -15,6 +17,8 @@ last byte stays unread until its commit is durable.
   --marker NAME       entries whose name begins so go to the branch 'marker'
   --reader RELEASE    behave as the reader of this Pachyderm release: ${READER_GENERATIONS.join(', ')}
                       (default: the last)
+  --sink pachctl      commit to a repository of Pachyderm 2.x through its pachctl program instead of
+                      git; --repo is then its name
   --fresh             forget the commits of earlier runs
   --commits N         end after N commits
   --for TIME          end after this time (30s, 5m)
@@ -32,6 +36,7 @@ export async function receive(args: string[]): Promise<number> {
     overwrite: { type: 'boolean' },
     marker: { type: 'string' },
     reader: { type: 'string' },
+    sink: { type: 'string' },
     fresh: { type: 'boolean' },
     commits: { type: 'string' },
     for: { type: 'string' },
@@ -51,12 +56,13 @@ export async function receive(args: string[]): Promise<number> {
     throw new UsageError('the reader of 1.9 never sees that a writer has left: no --once')
   const commits = readCount('commits', values.commits)
   const forMs = readDuration('for', values.for)
-  const store = await GitStore.open({
-    path: values.repo,
-    branch: values.branch,
-    overwrite: values.overwrite,
-    fresh: values.fresh,
-  })
+  const sink = readChoice('sink', values.sink, ['git', 'pachctl']) ?? 'git'
+  if (sink === 'pachctl' && values.fresh) throw new UsageError('--sink pachctl has no --fresh')
+  const { repo, branch, overwrite, fresh } = values
+  const store: CommitStore =
+    sink === 'git'
+      ? await GitStore.open({ path: repo, branch, overwrite, fresh })
+      : new PachctlStore({ repo, branch, overwrite })
   const onEvent = (event: ReceiverEvent) => {
     if (values.json) console.log(JSON.stringify(event))
     else if (event.event === 'failure') console.error(formatEvent(event))
@@ -67,7 +73,6 @@ export async function receive(args: string[]): Promise<number> {
     store,
     generation,
     marker: values.marker,
-    spoolFolder: store.path,
     onEvent,
     commits,
     once: values.once,

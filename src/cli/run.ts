@@ -21,6 +21,8 @@ $PFS_DIR/<repo> and $PFS_DIR/out, and commit what they write to a repository of 
                       have /pfs/out written into them
   --reader RELEASE    behave as the reader of this Pachyderm release: ${READER_GENERATIONS.join(', ')}
                       (default: the last)
+  --sink pachctl      commit to a repository of Pachyderm 2.x through its pachctl program instead of
+                      git; --repo is then its name (default: the pipeline's)
   --fresh             forget the commits and the marker of earlier runs
   --commits N         end after N commits
   --for TIME          end after this time (30s, 5m)
@@ -38,6 +40,7 @@ export async function run(args: string[]): Promise<number> {
     repo: { type: 'string' },
     root: { type: 'string' },
     reader: { type: 'string' },
+    sink: { type: 'string' },
     fresh: { type: 'boolean' },
     commits: { type: 'string' },
     for: { type: 'string' },
@@ -50,6 +53,7 @@ export async function run(args: string[]): Promise<number> {
   }
   if (positionals.length === 0) throw new UsageError('run takes a pipeline specification')
   const generation = readChoice('reader', values.reader, READER_GENERATIONS)
+  const sink = readChoice('sink', values.sink, ['git', 'pachctl']) ?? 'git'
   const commits = readCount('commits', values.commits)
   const forMs = readDuration('for', values.for)
   const { specs, faults } = readSpecFiles(positionals)
@@ -68,7 +72,11 @@ export async function run(args: string[]): Promise<number> {
       throw new UsageError(`${name} reads ${input.repo}, which none of them writes`)
   }
 
-  const local = new LocalRun(spec, others, values.repo ?? `${spec.name}.git`, values.fresh ?? false)
+  if (sink === 'pachctl' && (others.length > 0 || values.fresh)) {
+    throw new UsageError('--sink pachctl takes one specification and no --fresh')
+  }
+  const repository = values.repo ?? (sink === 'git' ? `${spec.name}.git` : spec.name)
+  const local = new LocalRun(spec, others, repository, values.fresh ?? false, sink)
   const view: View = values.json ? new JsonView() : process.stdout.isTTY ? new LiveView() : new PlainView()
   let interrupted = false
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -86,7 +94,9 @@ export async function run(args: string[]): Promise<number> {
   }
   if (!values.json) {
     for (const { name, path, branch, count } of local.results) {
-      const look = count > 0 ? `; see git -C ${path} log --stat ${branch}` : ''
+      const command =
+        sink === 'git' ? `git -C ${path} log --stat ${branch}` : `pachctl list commit ${path}@${branch}`
+      const look = count > 0 ? `; see ${command}` : ''
       console.log(`${name}: ${formatCount(count, 'commit')} on ${branch}${look}`)
     }
   }

@@ -15,6 +15,8 @@ export interface CommitRecord {
 
 /** Where archives are committed. */
 export interface CommitStore {
+  /** Where archives that do not fit in memory are kept until they are whole. */
+  readonly spoolFolder: string
   /**
    * Commits an archive: all of it or nothing. Durable once it settles.
    *
@@ -22,5 +24,11 @@ export interface CommitStore {
    * `ERR_STORE` if the store failed; it cannot go on.
    */
   commit(archive: ReceivedArchive): Promise<CommitRecord>
+  /**
+   * Writes what was last stored under the marker's name, a file or a folder, below `folder`.
+   *
+   * @returns `none`: no marker was ever stored; `missing`: markers were stored, but none of exactly this name.
+   */
+  pullMarker(marker: string, folder: string): Promise<'pulled' | 'none' | 'missing'>
   close(): Promise<void>
 }

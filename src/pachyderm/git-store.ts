@@ -6,6 +6,7 @@ import type { CommitRecord, CommitStore } from './commit-store.js'
 import { show } from './entry-path.js'
 import { FastImport, quotePath } from './fast-import.js'
 import { git } from './git.js'
+import { pull } from './pull.js'
 import type { ReceivedArchive, ReceivedEntry } from './received-archive.js'
 import { RepositoryLock } from './repository-lock.js'
 
@@ -150,6 +151,16 @@ export class GitStore implements CommitStore {
       throw await this.#giveUp(error)
     }
     return this.#heads.get(this.branch) ?? ''
+  }
+
+  get spoolFolder(): string {
+    return this.path
+  }
+
+  async pullMarker(marker: string, folder: string): Promise<'pulled' | 'none' | 'missing'> {
+    const head = this.#heads.get(MARKER_BRANCH)
+    if (head === undefined) return 'none'
+    return (await pull(this.path, head, marker, folder)) > 0 ? 'pulled' : 'missing'
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,7 @@
 import { dirname, join } from 'node:path'
+import type { CommitStore } from './commit-store.js'
 import { GitStore } from './git-store.js'
+import { PachctlStore } from './pachctl-store.js'
 import { Processor, type ProcessorEvent } from './processor.js'
 import type { ReaderGeneration } from './receiver.js'
 import { Runner, type RunnerEvent } from './runner.js'
@@ -10,6 +12,9 @@ export interface LocalRunOptions {
   generation?: ReaderGeneration | undefined
   commits?: number | undefined
 }
+
+/** Where the spout's archives go: a git repository, or a repository of Pachyderm 2.x through `pachctl`. */
+export type Sink = 'git' | 'pachctl'
 
 export interface PipelineResult {
   name: string
@@ -26,13 +31,21 @@ export class LocalRun {
   readonly #others: readonly PipelineSpec[]
   readonly #repository: string
   readonly #fresh: boolean
+  readonly #sink: Sink
   readonly #stop = new AbortController()
   readonly results: PipelineResult[] = []
   #runner: Runner | undefined
   #processors: Processor[] = []
 
-  /** @param repository of the spout; the others get theirs beside it. */
-  constructor(spout: PipelineSpec, others: readonly PipelineSpec[], repository: string, fresh: boolean) {
+  /** @param repository of the spout; the others get theirs beside it. For `pachctl` the name of a repository. */
+  constructor(
+    spout: PipelineSpec,
+    others: readonly PipelineSpec[],
+    repository: string,
+    fresh: boolean,
+    sink: Sink = 'git',
+  ) {
+    this.#sink = sink
     this.#spout = spout
     this.#others = others
     this.#repository = repository
@@ -57,35 +70,43 @@ export class LocalRun {
     options: LocalRunOptions,
     onEvent: (pipeline: string, event: RunnerEvent | ProcessorEvent) => void,
   ): Promise<void> {
-    const stores: GitStore[] = []
+    const stores: CommitStore[] = []
     const processors: Processor[] = []
     let fatal: { error: unknown } | undefined
     const onFatal = (error: unknown) => {
       fatal ??= { error }
       this.stop()
     }
-    const open = async (spec: PipelineSpec, path: string): Promise<[GitStore, PipelineResult]> => {
-      const { outputBranch: branch, name } = spec
+    const announce = (
+      { name, outputBranch: branch, transform }: PipelineSpec,
+      path: string,
+    ): PipelineResult => {
+      const result = { name, path, branch, count: 0 }
+      this.results.push(result)
+      if (transform.image) {
+        const message = `the command runs on this host, not in the image ${transform.image}`
+        onEvent(name, { event: 'note', message })
+      }
+      return result
+    }
+    const open = async ({ name: author, outputBranch: branch, spout }: PipelineSpec, path: string) => {
       const store = await GitStore.open({
         path,
         branch,
-        author: name,
+        author,
         fresh: this.#fresh,
-        overwrite: spec.spout?.overwrite,
+        overwrite: spout?.overwrite,
       })
       stores.push(store)
-      const result = { name, path, branch, count: 0 }
-      this.results.push(result)
-      if (spec.transform.image) {
-        onEvent(name, {
-          event: 'note',
-          message: `the command runs on this host, not in the image ${spec.transform.image}`,
-        })
-      }
-      return [store, result]
+      return store
     }
     try {
-      const [store, result] = await open(this.#spout, this.#repository)
+      const { outputBranch: branch, spout } = this.#spout
+      const store: CommitStore =
+        this.#sink === 'git'
+          ? await open(this.#spout, this.#repository)
+          : new PachctlStore({ repo: this.#repository, branch, overwrite: spout?.overwrite })
+      const result = announce(this.#spout, this.#repository)
       const show = (name: string, written: PipelineResult) => (event: RunnerEvent | ProcessorEvent) => {
         onEvent(name, event)
         if (event.event !== 'commit' && event.event !== 'job') return
@@ -95,7 +116,9 @@ export class LocalRun {
       const paths = new Map([[this.#spout.name, this.#repository]])
       for (const { name } of this.#others) paths.set(name, join(dirname(this.#repository), `${name}.git`))
       for (const spec of this.#others) {
-        const [own, written] = await open(spec, paths.get(spec.name) ?? '')
+        const path = paths.get(spec.name) ?? ''
+        const own = await open(spec, path)
+        const written = announce(spec, path)
         const source = paths.get(spec.input?.repo ?? '') ?? ''
         processors.push(
           new Processor({ spec, source, store: own, onEvent: show(spec.name, written), onFatal }),

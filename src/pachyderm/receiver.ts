@@ -36,8 +36,6 @@ export interface ReceiverOptions {
   generation?: ReaderGeneration | undefined
   /** Entries whose name begins with this are the marker. */
   marker?: string | undefined
-  /** Where archives that do not fit in memory are kept until they are whole. */
-  spoolFolder: string
   onEvent?: ((event: ReceiverEvent) => void) | undefined
   /** End after so many commits. */
   commits?: number | undefined
@@ -72,7 +70,7 @@ export class Receiver {
     this.#options = options
     this.#finishing = options.once ?? false
     this.#fifo = new FifoReader(options.path)
-    this.#archive = new ReceivedArchive(options.spoolFolder, options.marker)
+    this.#archive = new ReceivedArchive(options.store.spoolFolder, options.marker)
   }
 
   /** Commits made so far. */

@@ -2,8 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { TarspoutError } from '../errors.js'
 import { Backoff } from './backoff.js'
-import { type GitStore, MARKER_BRANCH } from './git-store.js'
-import { pull } from './pull.js'
+import type { CommitStore } from './commit-store.js'
 import { type ReaderGeneration, Receiver, type ReceiverEvent } from './receiver.js'
 import type { PipelineSpec } from './spec.js'
 import { UserCode, type UserCodeExit } from './user-code.js'
@@ -29,7 +28,7 @@ export type RunnerEvent =
 
 export interface RunnerOptions {
   spec: PipelineSpec
-  store: GitStore
+  store: CommitStore
   /** Folder that holds `pfs`; a temporary one by default. */
   root?: string | undefined
   /** Default `1.11.3`. */
@@ -119,7 +118,6 @@ export class Runner {
         store,
         generation,
         marker,
-        spoolFolder: store.path,
         onEvent,
         commits: left,
         onBroken: 'throw',
@@ -198,9 +196,8 @@ export class Runner {
   async #pullMarker(workspace: Workspace, scratch: string, marker: string): Promise<void> {
     const { store, onEvent } = this.#options
     const target = join(scratch, marker)
-    const head = store.head(MARKER_BRANCH)
-    if (head !== undefined && (await pull(store.path, head, marker, scratch)) === 0) {
-      const message = `the branch ${MARKER_BRANCH} has no ${marker}: Pachyderm could not start this spout again`
+    if ((await store.pullMarker(marker, scratch)) === 'missing') {
+      const message = `markers were stored, but no ${marker}: Pachyderm could not start this spout again`
       onEvent({ event: 'note', message })
     }
     workspace.link(marker, target)

@@ -75,6 +75,13 @@ export const python = (t: ExecutionContext<unknown>, cwd: string, script: string
 
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
+export const tarspoutWith = (
+  t: ExecutionContext<unknown>,
+  cwd: string,
+  env: NodeJS.ProcessEnv,
+  ...args: string[]
+) => new Program(t, cwd, process.execPath, [main, ...args], env)
+
 export const tarspout = (t: ExecutionContext<unknown>, cwd: string, ...args: string[]) =>
   new Program(t, cwd, process.execPath, [main, ...args])
 
