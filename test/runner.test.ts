@@ -172,7 +172,7 @@ test('the command gets its input, environment and folder, its output comes with 
       ...script(
         'echo $PPS_PIPELINE_NAME $PACH_JOB_ID $WHO $(pwd)',
         'test -p $PFS_DIR/out',
-        'stat -Lc %a $PFS_DIR/out $(dirname $(readlink $PFS_DIR/out))',
+        'stat -Lc %a $PFS_DIR/out $(dirname $(readlink -f $PFS_DIR/out))',
       ),
       env: { WHO: 'me' },
       working_dir: '/usr',

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { LocalRun } from '../pachyderm/local-run.js'
 import { READER_GENERATIONS } from '../pachyderm/receiver.js'
 import { readArguments, readChoice, readCount, readDuration } from './arguments.js'
@@ -11,7 +13,7 @@ export const RUN_HELP = `Usage: tarspout run SPEC [SPEC...] [options]
 Runs a spout on this machine as Pachyderm would: makes the FIFO, starts the command of the pipeline
 specification, commits each archive it writes to a bare git repository, and starts the command again
 when it fails. The command finds its folder in PFS_DIR: the FIFO is $PFS_DIR/out, the marker is
-$PFS_DIR/<marker>. It runs on this host; transform.image is not used.
+$PFS_DIR/<marker>. It runs on this host unless --docker is given.
 
 Further specifications whose input is a pipeline's repository run for each of its commits, with
 $PFS_DIR/<repo> and $PFS_DIR/out, and commit what they write to a repository of their own.
@@ -23,6 +25,7 @@ $PFS_DIR/<repo> and $PFS_DIR/out, and commit what they write to a repository of 
                       (default: the last)
   --sink pachctl      commit to a repository of Pachyderm 2.x through its pachctl program instead of
                       git; --repo is then its name (default: the pipeline's)
+  --docker            run the commands in their images with docker or podman; the folder is /pfs
   --fresh             forget the commits and the marker of earlier runs
   --commits N         end after N commits
   --for TIME          end after this time (30s, 5m)
@@ -41,6 +44,7 @@ export async function run(args: string[]): Promise<number> {
     root: { type: 'string' },
     reader: { type: 'string' },
     sink: { type: 'string' },
+    docker: { type: 'boolean' },
     fresh: { type: 'boolean' },
     commits: { type: 'string' },
     for: { type: 'string' },
@@ -76,6 +80,7 @@ export async function run(args: string[]): Promise<number> {
     throw new UsageError('--sink pachctl takes one specification and no --fresh')
   }
   const repository = values.repo ?? (sink === 'git' ? `${spec.name}.git` : spec.name)
+  const container = values.docker ? findContainerProgram() : undefined
   const local = new LocalRun(spec, others, repository, values.fresh ?? false, sink)
   const view: View = values.json ? new JsonView() : process.stdout.isTTY ? new LiveView() : new PlainView()
   let interrupted = false
@@ -87,7 +92,9 @@ export async function run(args: string[]): Promise<number> {
   }
   const timer = forMs === undefined ? undefined : setTimeout(() => local.stop(), forMs)
   try {
-    await local.run({ root: values.root, generation, commits }, (name, event) => view.show(name, event))
+    await local.run({ root: values.root, generation, commits, container }, (name, event) =>
+      view.show(name, event),
+    )
   } finally {
     clearTimeout(timer)
     view.close()
@@ -102,4 +109,12 @@ export async function run(args: string[]): Promise<number> {
   }
   if (interrupted) return 130
   return local.hasFailed ? 1 : 0
+}
+
+/** `docker` or `podman`, whichever is found first. */
+function findContainerProgram(): string {
+  for (const name of ['docker', 'podman']) {
+    for (const folder of (process.env.PATH ?? '').split(':')) if (existsSync(join(folder, name))) return name
+  }
+  throw new UsageError('--docker needs docker or podman')
 }

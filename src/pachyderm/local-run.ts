@@ -8,6 +8,8 @@ import { Runner, type RunnerEvent } from './runner.js'
 import type { PipelineSpec } from './spec.js'
 
 export interface LocalRunOptions {
+  /** Run the commands in their images with this program, `docker` or `podman`. */
+  container?: string | undefined
   root?: string | undefined
   generation?: ReaderGeneration | undefined
   commits?: number | undefined
@@ -83,8 +85,8 @@ export class LocalRun {
     ): PipelineResult => {
       const result = { name, path, branch, count: 0 }
       this.results.push(result)
-      if (transform.image) {
-        const message = `the command runs on this host, not in the image ${transform.image}`
+      if (transform.image && options.container === undefined) {
+        const message = `the command runs on this host, not in the image ${transform.image} (--docker runs it there)`
         onEvent(name, { event: 'note', message })
       }
       return result
@@ -121,7 +123,14 @@ export class LocalRun {
         const written = announce(spec, path)
         const source = paths.get(spec.input?.repo ?? '') ?? ''
         processors.push(
-          new Processor({ spec, source, store: own, onEvent: show(spec.name, written), onFatal }),
+          new Processor({
+            spec,
+            source,
+            store: own,
+            container: options.container,
+            onEvent: show(spec.name, written),
+            onFatal,
+          }),
         )
       }
       this.#processors = processors

@@ -41,6 +41,8 @@ export interface ProcessorOptions {
   /** The repository it reads. */
   source: string
   store: GitStore
+  /** Run the command in its image with this program, `docker` or `podman`. */
+  container?: string | undefined
   onEvent: (event: ProcessorEvent) => void
   /** Hears what makes further jobs impossible: git failed, or the command is not there. */
   onFatal: (error: unknown) => void
@@ -171,18 +173,16 @@ export class Processor {
         await pull(source, commit, path, input)
         if (this.#stop.signal.aborted) return undefined
         this.#code = new UserCode({
-          cmd: spec.transform.cmd,
-          stdin: spec.transform.stdin,
-          cwd: spec.transform.workingDir,
-          env: {
-            ...process.env,
+          transform: spec.transform,
+          pfs: workspace.pfs,
+          container: this.#options.container,
+          env: (pfs) => ({
             PPS_PIPELINE_NAME: spec.name,
             ...spec.transform.env,
-            [name]: join(input, path),
+            [name]: join(pfs, name, path),
             [`${name}_COMMIT`]: commit,
             PACH_JOB_ID: job,
-            PFS_DIR: workspace.pfs,
-          },
+          }),
           onLine: (stream, line) => onEvent({ event: 'output', stream, line }),
         })
         const exit = await this.#code.exit

@@ -31,6 +31,8 @@ export interface RunnerOptions {
   store: CommitStore
   /** Folder that holds `pfs`; a temporary one by default. */
   root?: string | undefined
+  /** Run the command in its image with this program, `docker` or `podman`. */
+  container?: string | undefined
   /** Default `1.11.3`. */
   generation?: ReaderGeneration | undefined
   /** End after so many commits. */
@@ -154,16 +156,14 @@ export class Runner {
     const backoff = new Backoff()
     for (;;) {
       const code = new UserCode({
-        cmd: spec.transform.cmd,
-        stdin: spec.transform.stdin,
-        cwd: spec.transform.workingDir,
-        env: {
-          ...process.env,
+        transform: spec.transform,
+        pfs: workspace.pfs,
+        container: this.#options.container,
+        env: () => ({
           PPS_PIPELINE_NAME: spec.name,
           ...spec.transform.env,
           ...(generation === '1.9' ? {} : { PACH_JOB_ID: 'spout' }),
-          PFS_DIR: workspace.pfs,
-        },
+        }),
         onLine: (stream, line) => onEvent({ event: 'output', stream, line }),
       })
       this.#code = code

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 import { TarspoutError } from '../errors.js'
 
 /** The folders that Pachyderm gives a pipeline, under `<root>/pfs`; a temporary root goes with it. */
@@ -45,7 +45,8 @@ export class Workspace {
         path,
       })
     }
-    symlinkSync(target, path)
+    // Relative, so that it leads there in a container, too.
+    symlinkSync(relative(dirname(path), target), path)
     if (!this.#links.includes(path)) this.#links.push(path)
   }
 
