@@ -54,7 +54,7 @@ test.serial('the harness sees faults strike', async (t) => {
   for (const fault of [
     'closes often, reopens at once',
     'killed while finishing',
-    'prober',
+    'prober each 0.3 ms',
     'writer killed',
   ]) {
     const [row] = pick(fault, 'createWriteStream')
