@@ -81,7 +81,7 @@ export const faults: readonly Fault[] = [
   {
     name: 'closes, comes back from errors in 1 ms',
     strikes: true,
-    reader: closing(3, 0, '--backoff-ms', '1', '--backoff-max-ms', '1'),
+    reader: closing(5, 0, '--backoff-ms', '1', '--backoff-max-ms', '1'),
   },
   {
     name: 'closes; a tar error ends reader, FIFO and writer',
