@@ -71,7 +71,8 @@ async function work() {
     if (row.fault.strikes && result.strikes === 0 && archives >= 100) broken.push('the fault never struck')
     finished.push({ row, result, broken })
     if (values.json) console.log(JSON.stringify({ title, ...result, broken }))
-    if (result.complaints && row.writer === 'tarspout') console.error(`${title}: ${result.complaints}`)
+    if (result.complaints && row.writer === 'tarspout')
+      console.error(`${title}: ${result.complaints.slice(0, 500)}`)
   }
 }
 await Promise.all(Array.from({ length: Number(values.jobs) }, work))
