@@ -278,8 +278,8 @@ void Port::OnNotified(napi_env env, napi_value, void* context, void*) {
 // ---- out to JavaScript
 // ---------------------------------------------------------------------------------------------
 
-// Calls onReports with a Float64Array, seven numbers a report: kind, failure, archive, attempts,
-// errno, blockedMs, 0.
+// Calls onReports with a Float64Array, six numbers a report: kind, failure, archive, attempts,
+// errno, blockedMs.
 void Port::Report(napi_env env) {
   if (is_shut_) return;
   const std::vector<tarspout::Report> reports = channel_->TakeReports();
@@ -290,7 +290,8 @@ void Port::Report(napi_env env) {
   void* memory = nullptr;
   napi_value buffer = nullptr;
   napi_value array = nullptr;
-  napi_create_arraybuffer(env, length * sizeof(double), &memory, &buffer);
+  // A worker thread that is being terminated still calls, but takes nothing.
+  if (napi_create_arraybuffer(env, length * sizeof(double), &memory, &buffer) != napi_ok) return;
   napi_create_typedarray(env, napi_float64_array, length, buffer, 0, &array);
   auto* out = static_cast<double*>(memory);
   for (const tarspout::Report& report : reports) {
@@ -369,7 +370,7 @@ napi_value Port::Stats(napi_env env, const napi_value*) {
   void* memory = nullptr;
   napi_value buffer = nullptr;
   napi_value array = nullptr;
-  napi_create_arraybuffer(env, sizeof(values), &memory, &buffer);
+  if (napi_create_arraybuffer(env, sizeof(values), &memory, &buffer) != napi_ok) return nullptr;
   std::memcpy(memory, values, sizeof(values));
   napi_create_typedarray(env, napi_float64_array, kCount, buffer, 0, &array);
   return array;

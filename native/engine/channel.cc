@@ -1068,6 +1068,9 @@ void Channel::FailAll(Failure failure, int error) {
 // The path may lead to another FIFO now, or nowhere. True: the state changed.
 bool Channel::FollowPath(int64_t now) {
   path_changed_ = false;
+  // Bytes go where the write end is open, whatever becomes of the name: `rm` once both ends are
+  // open is common.
+  if (options_.is_raw && write_end_.IsOpen()) return false;
   const fifo::PathInfo info = fifo::Inspect(options_.path);
   if (info.error != 0) {
     if (missing_since_ == 0) missing_since_ = now;

@@ -48,7 +48,7 @@ export class FifoWriter {
   readonly #listener: ChannelListener = {
     opened: () => this.#opened.resolve(),
     delivered: (stretch) => this.#settle(stretch),
-    failed: (stretch, error) => this.#settle(stretch, error),
+    failed: (_stretch, error) => this.#break(error),
     broken: (error) => this.#break(error),
     room: () => this.#giveRoom(),
     closed: () => this.#end(),
@@ -100,7 +100,8 @@ export class FifoWriter {
       return fifo
     } catch (error) {
       fifo.#stopListening()
-      fifo.#channel.native.close(0)
+      fifo.#channel.native.abortAll()
+      await fifo.#closed.promise // only then may the path be opened again
       throw error
     } finally {
       fifo.#channel.release()
@@ -163,7 +164,8 @@ export class FifoWriter {
       this.#state = 'closing'
       this.#channel.hold()
       try {
-        if (!this.#error) await this.#endStretch(false)
+        if (this.#error) this.#channel.native.abortAll()
+        else await this.#endStretch(false)
       } finally {
         this.#channel.native.close(0)
         await this.#closed.promise
@@ -214,11 +216,9 @@ export class FifoWriter {
     this.#consumed.clear()
   }
 
-  #settle(stretch: number, error?: Error): void {
-    const end = this.#consumed.get(stretch)
+  #settle(stretch: number): void {
+    this.#consumed.get(stretch)?.resolve()
     this.#consumed.delete(stretch)
-    if (error) end?.reject(error)
-    else end?.resolve()
   }
 
   #giveRoom(): void {

@@ -41,6 +41,7 @@ export class Commit {
   #bytes = END_OF_ARCHIVE.length
   #marker: Uint8Array | undefined
   #queue: Promise<void> | undefined // entries whose bodies are still read, and all behind them
+  #stop: AbortController | undefined // ends the reading of bodies; made for the first one that is read
   #isInsideBody = false
   #entryError: unknown // of a queued entry, until someone was told
   #error: unknown // why the commit failed
@@ -190,11 +191,13 @@ export class Commit {
       })
     }
     const body = data as Body
+    this.#stop ??= new AbortController()
+    const { signal } = this.#stop
     if (options.size === undefined) {
       this.#header(name, 0, options) // whatever is wrong with the rest is said now
       this.#claimPath(name)
       return this.#enqueue(async () => {
-        const whole = await gather(body, { entry: name })
+        const whole = await gather(body, { entry: name, signal })
         this.#put(this.#header(name, whole.length, options), whole)
       })
     }
@@ -222,17 +225,17 @@ export class Commit {
     this.#isInsideBody = size > 0
     let sent = 0
     try {
-      for await (const piece of pieces(body, { entry: name })) {
+      for await (const piece of pieces(body, { entry: name, signal: this.#stop?.signal })) {
+        if (this.#error !== undefined) return // aborted meanwhile: the engine is in the next archive
         sent += piece.length
         if (sent > size) throw wrongSize({ entry: name }, size, `at least ${sent}`)
-        if (this.#state === 'aborted') return
         if (!this.#go(native.append(piece))) await this.#core.room()
       }
       if (sent < size) throw wrongSize({ entry: name }, size, String(sent))
     } catch (error) {
-      this.#takeBack(error)
-      return
+      if (this.#error === undefined) this.#takeBack(error)
     }
+    if (this.#error !== undefined) return
     this.#isInsideBody = false
     const padding = paddingBytes(size)
     native.append(END_OF_ARCHIVE.subarray(0, padding))
@@ -313,6 +316,7 @@ export class Commit {
   #takeBack(error: unknown): void {
     this.#error ??= error
     if (this.#state !== 'aborted') this.#state = 'failed'
+    this.#stop?.abort()
     this.#core.forget(this.archive)
     this.#core.channel.native.abortOpen(this.#isInsideBody)
     this.#onEnd()
@@ -321,7 +325,7 @@ export class Commit {
   // The engine gave the archive up, perhaps before it was ended.
   #fail(error: unknown): void {
     this.#error ??= error
-    if (this.#state === 'open') this.#takeBack(error)
+    if (this.#state === 'open' || (this.#state === 'ending' && this.#queue)) this.#takeBack(error)
   }
 
   #throwErrors(): void {
