@@ -1,7 +1,7 @@
 import { posix } from 'node:path'
 
-// Pachyderm stores ./a, a//b and a/./b as a and a/b.
-const UNCLEAN = /(?:^|\/)\.?\//
+// Pachyderm stores ./a, a//b, a/./b and a/. as a, a/b, a/b and a.
+const UNCLEAN = /(?:^|\/)\.?(?:\/|$)/
 
 /**
  * Finds a path that is a file in one entry and a folder in another: "a" and "a/b". Pachyderm finds it only when the commit is
@@ -12,28 +12,37 @@ const UNCLEAN = /(?:^|\/)\.?\//
 export class PathConflicts {
   #names: string[] = []
   #files: Set<string> | undefined
-  #folders = new Set<string>()
+  readonly #folders = new Set<string>()
+  #name = '' // what find() looked at last
+  #foldersOfName: string[] = []
 
-  /** The path `name` is in conflict with, or undefined; then it counts as sent. */
-  add(entryName: string): string | undefined {
-    const name = UNCLEAN.test(entryName) ? posix.normalize(entryName) : entryName
+  /** The path in the commit that `entryName` is in conflict with, or undefined. */
+  find(entryName: string): string | undefined {
+    const hasSlash = entryName.includes('/')
+    const name = hasSlash && UNCLEAN.test(entryName) ? posix.normalize(entryName) : entryName
+    this.#name = name
     if (!this.#files) {
-      if (!name.includes('/')) {
-        this.#names.push(name)
-        return undefined
-      }
+      if (!hasSlash) return undefined
       this.#files = new Set(this.#names)
       this.#names = []
     }
     if (this.#folders.has(name)) return `${name}/`
-    const folders: string[] = []
+    this.#foldersOfName = []
     for (let slash = name.indexOf('/'); slash >= 0; slash = name.indexOf('/', slash + 1)) {
       const folder = name.slice(0, slash)
       if (this.#files.has(folder)) return folder
-      folders.push(folder)
+      this.#foldersOfName.push(folder)
     }
-    for (const folder of folders) this.#folders.add(folder)
-    this.#files.add(name)
     return undefined
+  }
+
+  /** The name find() looked at last, and found nothing, is in the commit from here on. */
+  take(): void {
+    if (!this.#files) {
+      this.#names.push(this.#name)
+      return
+    }
+    for (const folder of this.#foldersOfName) this.#folders.add(folder)
+    this.#files.add(this.#name)
   }
 }

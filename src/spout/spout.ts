@@ -121,7 +121,7 @@ export class Spout {
    */
   close(): Promise<void> {
     if (!this.#closing) {
-      this.#commit?.abort()
+      this.#commit?.abort(this.#core.error)
       this.#stopListening()
       this.#closing = this.#core.close(LINGER_MS)
     }
