@@ -10,6 +10,7 @@ import {
   checkSignal,
   describe,
 } from '../fifo/options.js'
+import { encodeHeader } from '../tar/header.js'
 import { checkName, type NameRules } from '../tar/name-rules.js'
 
 export interface SpoutOptions {
@@ -112,5 +113,10 @@ function checkMarkerName(name: unknown, rules: NameRules): string | undefined {
   if (typeof name !== 'string') throw new TypeError(`markerName must be a string, found ${describe(name)}`)
   const rule = name === 'out' ? 'must not be "out", which is the FIFO' : checkName(name, rules)
   if (rule) throw new RangeError(`markerName ${JSON.stringify(name)} ${rule}`)
+  try {
+    encodeHeader({ name })
+  } catch (error) {
+    throw new RangeError(`markerName: ${(error as Error).message}`)
+  }
   return name
 }
