@@ -1,7 +1,6 @@
 import { posix } from 'node:path'
 import type { Verdict } from '../addon.js'
 import { TarspoutError } from '../errors.js'
-import { type Deferred, deferred } from '../fifo/deferred.js'
 import { checkKnown } from '../fifo/options.js'
 import { END_OF_ARCHIVE, paddingBytes } from '../tar/blocks.js'
 import { bytesOf, gather, pieces, wrongSize } from '../tar/body.js'
@@ -12,6 +11,7 @@ import { checkName } from '../tar/name-rules.js'
 import type { Delivery, SpoutCore } from './core.js'
 import { PathConflicts } from './path-conflicts.js'
 import type { Receipt } from './receipt.js'
+import { Waits } from './waits.js'
 
 /**
  * What add() takes beside name and data. A spout's entries are regular files, so there is no type. Defaults: mode 0o600, mtime
@@ -50,7 +50,7 @@ export class Commit {
   #isInsideBody = false
   readonly #entryErrors: unknown[] = [] // of queued entries, until someone was told
   #error: unknown // why the commit was taken back or failed
-  #failure: Deferred<never> | undefined // rejects when it is, for who waits
+  readonly #waits = new Waits() // end when it is
   #reading: AbortController | undefined // ends the reading of bodies then
 
   /** @internal Use Spout.beginCommit(). */
@@ -127,7 +127,7 @@ export class Commit {
     if (this.#queue) await this.#bodiesRead()
     this.#throwErrors()
     if (this.#core.hasRoom) return
-    await this.#orFailure(this.#core.room())
+    await this.#waits.orFailure(this.#core.room())
     this.#throwErrors()
   }
 
@@ -262,7 +262,7 @@ export class Commit {
         if (given > size) throw wrongSize({ entry: name }, size, `at least ${given}`)
         if (piece.length === 0) continue
         if (given === size) last = piece
-        else if (!this.#go(native.append(piece))) await this.#orFailure(this.#core.room())
+        else if (!this.#go(native.append(piece))) await this.#waits.orFailure(this.#core.room())
       }
       if (signal.aborted) return
       if (given < size) throw wrongSize({ entry: name }, size, String(given))
@@ -270,7 +270,7 @@ export class Commit {
       if (last) native.append(last)
       this.#isInsideBody = false
       this.#bytes += size + padding.length
-      if (!this.#go(native.append(padding))) await this.#orFailure(this.#core.room())
+      if (!this.#go(native.append(padding))) await this.#waits.orFailure(this.#core.room())
     } catch (error) {
       this.#takeBack('failed', error)
     }
@@ -356,7 +356,7 @@ export class Commit {
     this.#core.forget(this.archive)
     this.#core.channel.native.abortOpen(this.#isInsideBody)
     this.#onEnd()
-    this.#failure?.reject(error)
+    this.#waits.fail(error)
     this.#reading?.abort(error)
   }
 
@@ -369,16 +369,7 @@ export class Commit {
   }
 
   async #bodiesRead(): Promise<void> {
-    while (this.#queue) await this.#orFailure(this.#queue)
-  }
-
-  #orFailure<T>(wait: Promise<T>): Promise<T> {
-    if (!this.#failure) {
-      this.#failure = deferred<never>()
-      this.#failure.promise.catch(() => {})
-      if (this.#error !== undefined) this.#failure.reject(this.#error)
-    }
-    return Promise.race([this.#failure.promise, wait])
+    while (this.#queue) await this.#waits.orFailure(this.#queue)
   }
 
   #throwErrors(): void {
