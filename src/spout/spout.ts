@@ -143,8 +143,8 @@ export class Spout {
       const { error } = this.#core
       this.#stopRun?.(error ?? this.#core.stateError('run', 'one that was closed', 'an open spout'))
       this.#commit?.abort(error)
-      this.#stopListening()
-      this.#closing = this.#core.close(LINGER_MS)
+      // Until then the signal can end the wait.
+      this.#closing = this.#core.close(LINGER_MS).finally(() => this.#stopListening())
     }
     return this.#closing
   }
