@@ -216,7 +216,7 @@ for (const maxDelayMs of [Number.POSITIVE_INFINITY, 2 ** 31, 1e12]) {
 test('an item without an entry is acknowledged with its archive, or by itself', async (t) => {
   const { spout, finish } = await sent(t)
   const told = new Acknowledged<number>()
-  const options = { maxEntries: 3, onDelivered: told.onDelivered }
+  const options = { maxEntries: 3, maxDelayMs: 10_000, onDelivered: told.onDelivered }
   const summary = await spout.run(upTo(8), {
     ...options,
     toEntry: (item) => (item < 3 || item % 2 === 0 ? null : toEntry(item)),
@@ -418,6 +418,7 @@ test('an archive fails without a reader: nothing is acknowledged, nothing told t
     await until('the source is closed', () => source.isClosed)
     t.deepEqual(told.items, [])
     const reader = standInFor(t, fifo, 'C')
+    await reader.event('opening')
     const next = spout.beginCommit()
     next.add('next', 'next')
     await next.end()
@@ -692,11 +693,11 @@ test('a slow onDelivered holds up the source, and an abort ends that', async (t)
 
 test('a source that never waits leaves the event loop its turns', async (t) => {
   const fifo = fifoFor(t)
-  const spout = await spoutFor(t, fifo)
+  const spout = await spoutFor(t, fifo, { connection: 'persistent' })
   const cat = new Cat(t, fifo.path)
   let isOver = false
   let longest = 0
-  const ran = spout.run(upTo(60_000), { toEntry, maxEntries: 60_000, maxBytes: 1 << 30 }).finally(() => {
+  const ran = spout.run(upTo(60_000), { toEntry }).finally(() => {
     isOver = true
   })
   let turns = 0
@@ -706,6 +707,7 @@ test('a source that never waits leaves the event loop its turns', async (t) => {
     turns++
   }
   await ran
+  await spout.close()
   t.true(turns > 5, `${turns} turns`)
   t.true(longest < 500, `${longest} ms`)
   t.is((await cat.bytes).length % 512, 0)
