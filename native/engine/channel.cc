@@ -1061,8 +1061,14 @@ void Channel::FailAll(Failure failure, int error) {
   stalled_since_ = 0;
   again_at_ = 0;
   last_consumed_ = window_.nxt();
-  if (options_.is_raw) Tell({.kind = Report::Kind::kBroken, .failure = failure, .error = error});
-  Enter(State::kIdle);
+  if (!options_.is_raw) {
+    Enter(State::kIdle);
+    return;
+  }
+  // For good: what JavaScript hands over before it hears of this must not reach another reader.
+  Tell({.kind = Report::Kind::kBroken, .failure = failure, .error = error});
+  linger_until_ = 0;
+  Enter(State::kClosing);
 }
 
 // The path may lead to another FIFO now, or nowhere. True: the state changed.
