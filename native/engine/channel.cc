@@ -183,9 +183,8 @@ void Channel::TakeItems(int64_t now) {
     wants_abort = std::exchange(wants_abort_, false);
     wants_detach = wants_detach_;
   }
-  int64_t received = 0;
   for (Item& item : taken_) {
-    received += static_cast<int64_t>(item.segment.size);
+    received_ += static_cast<int64_t>(item.segment.size);
     if (is_discarding_) {
       Discard(item);
     } else if (is_streaming_) {
@@ -214,7 +213,6 @@ void Channel::TakeItems(int64_t now) {
     }
   }
   taken_.clear();
-  counters.received += received;
   if ((wants_abort || wants_detach) && state_ != State::kGone) {
     FailAll(Failure::kAborted);
     CloseWriteEnd();
@@ -1149,6 +1147,9 @@ void Channel::Publish() {
   set(counters.retained, window_.RetainedBytes() + backlog_bytes_);
   set(counters.undelivered, static_cast<int64_t>(window_.ArchiveCount() + backlog_finished_) -
                                 (window_.HasOpen() ? 1 : 0));
+  // Last: JavaScript may see some bytes twice for a moment, as accepted and as unwritten, but never
+  // not at all.
+  counters.received.store(received_);
   set(counters.is_tracked, is_tracked_ ? 1 : 0);
   set(counters.is_wide, is_wide_ ? 1 : 0);
   set(counters.state, static_cast<int64_t>(state_));
