@@ -7,6 +7,7 @@ import {
   checkKnown,
   checkMs,
   checkPath,
+  checkPipeSize,
   checkSignal,
   describe,
 } from '../fifo/options.js'
@@ -90,14 +91,14 @@ export function spoutSettings(options: SpoutOptions): SpoutSettings {
   checkKnown('openSpout()', options, KNOWN)
   const nameRules = checkChoice('nameRules', options.nameRules, ['pachyderm', 'tar'])
   return {
-    path: checkPath(options.path ?? join(process.env.PFS_DIR ?? '/pfs', 'out')),
+    path: checkPath(options.path === undefined ? join(process.env.PFS_DIR ?? '/pfs', 'out') : options.path),
     persistent: checkChoice('connection', options.connection, ['per-archive', 'persistent']) === 'persistent',
     committed: checkChoice('confirm', options.confirm, ['read', 'committed']) === 'committed',
     retainBytes: checkBytes('retainBytes', options.retainBytes, 64 << 20),
     spill: checkFlag('spill', options.spill),
     maxAttempts: Math.min(checkCount('maxAttempts', options.maxAttempts, 32), 0xffff_ffff),
     highWaterMark: checkBytes('highWaterMark', options.highWaterMark, 1 << 20),
-    pipeSize: Math.min(checkBytes('pipeSize', options.pipeSize, 1 << 20, 4096), 1 << 30),
+    pipeSize: checkPipeSize(options.pipeSize),
     zeroCopy: checkFlag('zeroCopy', options.zeroCopy),
     nameRules,
     markerName: checkMarkerName(options.markerName, nameRules),
