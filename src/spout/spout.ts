@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { abortError, onAbort } from '../fifo/abort.js'
+import { openPatiently } from '../fifo/patience.js'
 import { type FifoStats, fifoStats } from '../fifo/stats.js'
 import { Commit } from './commit.js'
 import { SpoutCore } from './core.js'
@@ -26,7 +27,7 @@ const LINGER_MS = 100
  *   RangeError for wrong options
  */
 export async function openSpout(options: SpoutOptions = {}): Promise<Spout> {
-  return Spout.open(options)
+  return openPatiently(() => Spout.open(options))
 }
 
 /** A spout's end of the FIFO: archives in, receipts out. {@link openSpout} makes one. */
