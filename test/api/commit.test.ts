@@ -17,6 +17,7 @@ import {
   spoutFor,
   standInFor,
   until,
+  wholeOf,
   writerFor,
 } from './support.js'
 
@@ -594,9 +595,8 @@ for (const generation of generations) {
       await next.end()
       await spout.close()
       const commits = await reader.stop()
-      const whole = commits.filter(({ complete, entries }) => complete && entries.length > 0)
       t.deepEqual(
-        whole.map(({ entries }) => entries),
+        wholeOf(commits).map(({ entries }) => entries),
         [logged({ next: Buffer.from('next'), large: first })],
       )
       const parts = commits.filter(({ complete }) => !complete)
@@ -621,14 +621,13 @@ for (const generation of generations) {
     t.is(spout.stats().opens, 0)
     const next = spout.beginCommit()
     next.add('next', 'next')
-    await next.end()
+    const { attempts } = await next.end()
     await spout.close()
-    const commits = await reader.stop()
-    t.deepEqual(
-      commits.filter(({ entries }) => entries.length > 0).map(({ complete, entries }) => [complete, entries]),
-      [[true, logged({ next: Buffer.from('next') })]],
-    )
-    t.is(spout.stats().bytesWritten, archiveSize(4))
+    for (const { complete, entries } of await reader.stop()) {
+      t.true(complete)
+      if (entries.length > 0) t.deepEqual(entries, logged({ next: Buffer.from('next') }))
+    }
+    t.is(spout.stats().bytesWritten, attempts * archiveSize(4))
   })
 }
 
@@ -727,7 +726,7 @@ test('a body source that never answers does not keep the process alive once its 
       commit.abort()
     }
     console.log('aborted')`
-  const { exited, output } = runScript(script, fifo.path)
+  const { exited, output } = runScript(script, {}, fifo.path)
   t.deepEqual(await exited, [0, null])
   t.is(await output, 'aborted\n')
 })
@@ -753,7 +752,7 @@ for (const isEnding of [false, true]) {
     )
     commit.add('b', 'b')
     const ended = isEnding ? outcome(() => commit.end()) : outcome(() => commit.ready())
-    const told = await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 2000, 'nothing'))])
+    const told = await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 15_000, 'nothing'))])
     t.is(told, 'ERR_FIFO_NO_READER')
     const cat = new Cat(t, fifo.path)
     const next = spout.beginCommit()

@@ -15,6 +15,7 @@ import {
   spoutFor,
   standInFor,
   until,
+  wholeOf,
 } from './support.js'
 
 const nameOf = (item: number) => `item-${String(item).padStart(6, '0')}`
@@ -72,9 +73,6 @@ class Acknowledged<T> {
   }
 }
 
-/** The commits a reader has taken for whole, without empty ones. */
-const wholeOf = (commits: readonly FinishedCommit[]) =>
-  commits.filter(({ complete, entries }) => complete && entries.length > 0)
 const namesIn = (commits: readonly FinishedCommit[]) =>
   wholeOf(commits).map(({ entries }) => entries.map(({ name }) => name))
 
@@ -119,9 +117,10 @@ for (const generation of generations) {
           [7, 7, 7, 7, 7, 7, 3, 7, 7, 7, 7, 7, 7, 3],
         )
         t.deepEqual(
-          told.receipts.map(({ archive, attempts }) => [archive, attempts]),
-          upTo(14).map((i) => [i + 1, 1]),
+          told.receipts.map(({ archive }) => archive),
+          upTo(14).map((i) => i + 1),
         )
+        if (generation === 'C') t.true(told.receipts.every(({ attempts }) => attempts === 1))
         const commits = await finish()
         const all = upTo(90).map(nameOf)
         t.deepEqual(
@@ -639,7 +638,7 @@ test('a run that was aborted while its source owes an answer lets the process en
     const ran = spout.run(never, { toEntry: () => null })
     setTimeout(() => end.abort(), 20)
     await ran.catch((error) => console.log(error.name))`
-  const { exited, output } = runScript(script, fifo.path)
+  const { exited, output } = runScript(script, {}, fifo.path)
   t.deepEqual(await exited, [0, null])
   t.is(await output, 'AbortError\n')
 })

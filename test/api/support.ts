@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { isDeepStrictEqual } from 'node:util'
 import type { ExecutionContext } from 'ava'
 import { extract, type Header } from 'tar-stream'
 import {
@@ -14,7 +15,7 @@ import {
   type SpoutOptions,
 } from 'tarspout'
 import { makeFifo, type TestFifo } from '../fifo.js'
-import { type Generation, StandIn } from '../stand-in.js'
+import { type FinishedCommit, type Generation, StandIn } from '../stand-in.js'
 
 export const packageFolder = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -115,6 +116,21 @@ export class HeldReader {
     return taken
   }
 
+  /** Reads to the end of file, and says how many bytes that were. */
+  async rest(): Promise<number> {
+    const piece = Buffer.alloc(65_536)
+    for (let bytes = 0; ; ) {
+      try {
+        const count = readSync(this.#fd, piece)
+        if (count === 0) return bytes
+        bytes += count
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+        await delay(1)
+      }
+    }
+  }
+
   async #read(target: Buffer, offset: number): Promise<number> {
     for (;;) {
       try {
@@ -189,21 +205,26 @@ export async function outcome(call: () => unknown): Promise<string> {
 }
 
 /** Runs a script in a process of its own. */
-export function runScript(script: string, ...words: string[]) {
+export function runScript(script: string, env: NodeJS.ProcessEnv = {}, ...words: string[]) {
   const child = spawn(process.execPath, ['--input-type=module', '-e', script, ...words], {
     cwd: packageFolder,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
   })
   const output = (async () => {
     let text = ''
     for await (const part of child.stdout) text += part
     return text
   })()
-  const complaint = (async () => {
-    let text = ''
-    for await (const part of child.stderr) text += part
-    return text
-  })()
   const exited = once(child, 'exit')
-  return { child, output, complaint, exited }
+  return { output, exited }
+}
+
+/**
+ * The commits a reader took for whole, without empty ones, and without what was sent again right behind: readers that come and
+ * go (A and B) can cost that when the machine is slow, as a receipt's `attempts` tells.
+ */
+export function wholeOf(commits: readonly FinishedCommit[]): FinishedCommit[] {
+  const whole = commits.filter(({ complete, entries }) => complete && entries.length > 0)
+  return whole.filter(({ entries }, i) => !isDeepStrictEqual(entries, whole[i - 1]?.entries))
 }
