@@ -2,7 +2,7 @@ import { TarspoutError } from '../errors.js'
 import { abortError } from '../fifo/abort.js'
 import { Channel, type ChannelListener } from '../fifo/channel.js'
 import { type Deferred, deferred } from '../fifo/deferred.js'
-import type { EntryOptions } from './commit.js'
+import type { EntryFields } from '../tar/entry.js'
 import type { SpoutSettings } from './options.js'
 
 /** What the engine says of a delivered archive. */
@@ -10,6 +10,9 @@ export interface Delivery {
   attempts: number
   blockedMs: number
 }
+
+/** The header fields that add() can change in the channel's template. */
+export type TemplateOptions = Pick<EntryFields, 'mode' | 'mtime' | 'uid' | 'gid'>
 
 /**
  * What the commits of one spout share: the channel, the archives on their way, and the wait for room. Numbers archives from
@@ -73,20 +76,12 @@ export class SpoutCore {
    *
    * @param second the default mtime, in seconds since 1970
    */
-  fitsTemplate(options: EntryOptions | undefined, second: number): boolean {
+  fitsTemplate(options: TemplateOptions | undefined, second: number): boolean {
     let mode = 0o600
     let uid = 0
     let gid = 0
     let mtime = second
     if (options !== undefined) {
-      if (
-        options.size !== undefined ||
-        options.uname !== undefined ||
-        options.gname !== undefined ||
-        options.pax !== undefined
-      ) {
-        return false
-      }
       mode = options.mode ?? mode
       uid = options.uid ?? uid
       gid = options.gid ?? gid
