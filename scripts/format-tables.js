@@ -1,5 +1,6 @@
 // Writes the tables of docs/format.md: where pack() differs from tar-stream, and what each reader makes of each row of the grid.
 // Needs `npm run build`, `npx tsc -p test/tsconfig.json` and every reader.
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -61,3 +62,7 @@ let text = readFileSync(PAGE, 'utf8')
 text = replace(text, 'differences', differences)
 text = replace(text, 'readers', await readerLines())
 writeFileSync(PAGE, text)
+const { status } = spawnSync('node_modules/.bin/biome', ['format', '--write', PAGE.pathname], {
+  stdio: 'inherit',
+})
+process.exit(status ?? 1)

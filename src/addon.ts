@@ -59,6 +59,8 @@ export interface NativeChannel {
   begin(archive: number): void
   /** A regular file of the template. */
   add(name: string, body: Uint8Array | undefined): Verdict
+  /** Whether the clean path of what addEncoded() is to add is free: no folder or file of the open archive is in its way. */
+  claimPath(path: string): boolean
   /** A header encoded elsewhere, a body or none, and its padding. */
   addEncoded(header: Uint8Array, body: Uint8Array | undefined): Verdict
   /** Bytes as they are. Up to 16 KiB are copied, more are borrowed until they are released. */

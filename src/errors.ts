@@ -14,7 +14,7 @@ export type TarspoutErrorCode =
   | 'ERR_REPLAY_LIMIT' // doubt about an archive whose bytes were released for lack of room
   | 'ERR_TAR_NAME' // an entry's name cannot be sent
   | 'ERR_TAR_FIELD' // another field of an entry cannot be encoded
-  | 'ERR_TAR_SIZE' // a body does not have the size it was declared with
+  | 'ERR_TAR_SIZE' // a size that no entry has, or a body that does not have the size it was declared with
   | 'ERR_TAR_BODY' // a body is of no usable type, failed while it was read, or was detached
   | 'ERR_STATE' // a call the object's state does not allow
   | 'ERR_SPEC' // a pipeline specification has faults

@@ -9,6 +9,8 @@ export { type SpoutCommit, SpoutManager, type SpoutManagerOptions } from './drop
 export { TarspoutError, type TarspoutErrorCode } from './errors.js'
 export { type FifoOptions, type FifoWriter, openFifo } from './fifo/fifo.js'
 export type { FifoStats } from './fifo/stats.js'
+export { type PipelineSpec, parsePipelineSpec } from './pachyderm/spec.js'
+export { SpecError, type SpecFault } from './pachyderm/spec-source.js'
 export type { Commit, EntryOptions } from './spout/commit.js'
 export type { SpoutOptions } from './spout/options.js'
 export type { Receipt } from './spout/receipt.js'

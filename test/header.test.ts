@@ -193,6 +193,23 @@ test('any well-formed text and any numbers give the bytes of the oracle', (t) =>
   )
 })
 
+test('texts of every length around the KiB that the binding keeps on the stack come through whole', (t) => {
+  let encoded = 0
+  for (const character of ['a', 'é', '日', '😀']) {
+    const width = Buffer.byteLength(character)
+    for (let bytes = 1000; bytes < 1040; bytes++) {
+      const text = character.repeat(Math.floor(bytes / width)) + 'z'.repeat(bytes % width)
+      const rest = {
+        linkname: character,
+        uname: character.repeat(2),
+        gname: 'g'.repeat(1025 - bytes > 0 ? 1025 - bytes : 1),
+      }
+      if (same({ ...PLAIN, ...rest, name: text, pax: { k: character } }) === 'encoded') encoded++
+    }
+  }
+  t.is(encoded, 160)
+})
+
 test('the defaults are a regular file, mode 0600, no owner, no time: equal entries are equal bytes', (t) => {
   const bytes = Buffer.from(encodeHeader({ name: 'a', data: 'xyz' }))
   t.deepEqual(bytes, oracle({ ...PLAIN, size: 3, mode: 0o600 }))
@@ -293,7 +310,10 @@ test('arguments of a wrong type are a TypeError, numbers out of reach a RangeErr
   t.throws(() => encodeHeader({ name: 'a', mtime: new Date(Number.NaN) }), { instanceOf: RangeError })
   t.throws(() => encodeHeader({ name: 'a', mtime: 2n ** 63n }), { instanceOf: RangeError })
   for (const offset of [-1, 1.5, 513, Number.NaN]) {
-    t.throws(() => encodeHeader({ name: 'a' }, new Uint8Array(512), offset), { instanceOf: RangeError })
+    t.throws(() => encodeHeader({ name: 'a' }, new Uint8Array(512), offset), {
+      instanceOf: RangeError,
+      message: /^offset must be 0 to 512/,
+    })
   }
   t.throws(() => encodeHeader({ name: 'a' }, [] as unknown as Uint8Array), { instanceOf: TypeError })
 })

@@ -153,15 +153,18 @@ test('attempts are counted over what was delivered', (t) => {
   t.deepEqual(difference(told, commitsAll()), { attemptsMean: 2, attemptsMax: 6 })
 })
 
-test('each promise counts when broken, and losses count unless the row may lose', (t) => {
-  for (const name of ['corrupt', 'mixed', 'disordered', 'rejected', 'untold'] as const) {
-    t.deepEqual(brokenPromises({ ...clean, [name]: 3 }, true), [`${name} 3`])
+test('each promise counts when broken, unless the row may show it', (t) => {
+  const all = { mayLose: true, mayReject: true }
+  const none = { mayLose: false, mayReject: false }
+  for (const name of ['corrupt', 'mixed', 'disordered', 'untold'] as const) {
+    t.deepEqual(brokenPromises({ ...clean, [name]: 3 }, all), [`${name} 3`])
   }
-  for (const name of ['lost', 'entriesLost'] as const) {
-    t.deepEqual(brokenPromises({ ...clean, [name]: 3 }, false), [`${name} 3`])
-    t.deepEqual(brokenPromises({ ...clean, [name]: 3 }, true), [])
+  for (const name of ['lost', 'entriesLost', 'rejected'] as const) {
+    t.deepEqual(brokenPromises({ ...clean, [name]: 3 }, none), [`${name} 3`])
+    t.deepEqual(brokenPromises({ ...clean, [name]: 3 }, all), [])
   }
-  t.deepEqual(brokenPromises({ ...clean, duplicates: 9, partial: 9, fragments: 9, empty: 9 }, false), [])
+  t.deepEqual(brokenPromises({ ...clean, rejected: 3 }, { ...none, mayLose: true }), ['rejected 3'])
+  t.deepEqual(brokenPromises({ ...clean, duplicates: 9, partial: 9, fragments: 9, empty: 9 }, none), [])
 })
 
 test('a plan repeats by its seed, spreads over its limits, and its bodies differ', (t) => {

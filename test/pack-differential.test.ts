@@ -218,6 +218,14 @@ test('docs/format.md lists these differences and no others', (t) => {
   const page = readFileSync(new URL('../docs/format.md', import.meta.url), 'utf8')
   const table = /<!-- differences: [^>]* -->([\s\S]*?)<!-- end -->/.exec(page)?.[1] ?? ''
   const rows = table.split('\n').filter((line) => line.startsWith('| '))
-  const want = DIFFERENCES.map(({ when, tarStream, tarspout }) => `| ${when} | ${tarStream} | ${tarspout} |`)
-  t.deepEqual(rows.slice(2), want)
+  const cells = rows.slice(2).map((line) =>
+    line
+      .slice(1, -1)
+      .split('|')
+      .map((cell) => cell.trim()),
+  )
+  t.deepEqual(
+    cells,
+    DIFFERENCES.map(({ when, tarStream, tarspout }) => [when, tarStream, tarspout]),
+  )
 })

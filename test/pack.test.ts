@@ -306,6 +306,25 @@ test('destroy() ends every entry: its callback gets the error, its stream closes
   }
 })
 
+test('a source is closed when the archive it was gathered for is destroyed', async (t) => {
+  const archive = pack()
+  const closed = new Promise<void>((resolve) => {
+    archive.entry(
+      header('endless'),
+      (async function* () {
+        try {
+          for (;;) yield await new Promise<string>((next) => setImmediate(() => next('a')))
+        } finally {
+          resolve()
+        }
+      })(),
+    )
+  })
+  setImmediate(() => archive.destroy())
+  await closed
+  t.pass()
+})
+
 test('destroying an entry before it is complete destroys the archive; afterwards it does not', async (t) => {
   const cut = pack()
   const entry = cut.entry(header('a', { size: 9 }))

@@ -217,7 +217,7 @@ each(
 )
 
 each('a header whose checksum is wrong is an error', async (t, { fifo, generation, start }) => {
-  const reader = start()
+  const reader = start('--backoff-ms', '10000')
   const bytes = archiveBytes([one, two])
   bytes[2 * blockBytes + 10] = 1 // in the second header
   const writer = await openWriter(fifo.path)

@@ -19,6 +19,7 @@
 #include "engine/arena.h"
 #include "engine/channel.h"
 #include "tar/header.h"
+#include "tar/path_set.h"
 #include "tar/plain_name.h"
 
 namespace tarspout::binding {
@@ -45,9 +46,9 @@ int64_t IntOf(napi_env env, napi_value value) {
   return number;
 }
 
-napi_value NumberOf(napi_env env, int64_t number) {
+napi_value NumberOf(napi_env env, int32_t number) {
   napi_value value = nullptr;
-  napi_create_int64(env, number, &value);
+  napi_create_int32(env, number, &value);
   return value;
 }
 
@@ -125,6 +126,7 @@ class Port : public std::enable_shared_from_this<Port> {
   napi_value Begin(napi_env env, const napi_value* arguments);
   napi_value Add(napi_env env, const napi_value* arguments);
   napi_value AddEncoded(napi_env env, const napi_value* arguments);
+  napi_value ClaimPath(napi_env env, const napi_value* arguments);
   napi_value Append(napi_env env, const napi_value* arguments);
   napi_value Finish(napi_env env, const napi_value* arguments);
   napi_value AbortOpen(napi_env env, const napi_value* arguments);
@@ -158,6 +160,7 @@ class Port : public std::enable_shared_from_this<Port> {
   bool is_shut_ = false;
 
   tar::HeaderTemplate template_;
+  tar::PathSet paths_;  // of the open archive
   std::shared_ptr<Chunk> chunk_;
   size_t used_ = 0;    // of chunk_
   size_t pushed_ = 0;  // of chunk_: handed over up to here
@@ -226,6 +229,7 @@ napi_value Port::Open(napi_env env, napi_callback_info info) {
   port->Expose<&Port::Begin>(env, object, "begin");
   port->Expose<&Port::Add>(env, object, "add");
   port->Expose<&Port::AddEncoded>(env, object, "addEncoded");
+  port->Expose<&Port::ClaimPath>(env, object, "claimPath");
   port->Expose<&Port::Append>(env, object, "append");
   port->Expose<&Port::Finish>(env, object, "finish");
   port->Expose<&Port::AbortOpen>(env, object, "abortOpen");
@@ -391,6 +395,7 @@ napi_value Port::SetTemplate(napi_env env, const napi_value* arguments) {
 napi_value Port::Begin(napi_env env, const napi_value* arguments) {
   archive_ = static_cast<uint64_t>(IntOf(env, arguments[0]));
   archive_bytes_ = 0;
+  paths_.Clear();
   PushRange();
   items_.push_back({.kind = Item::Kind::kBegin, .number = archive_});
   return nullptr;
@@ -405,15 +410,30 @@ napi_value Port::Add(napi_env env, const napi_value* arguments) {
   const Bytes body = BytesOf(env, arguments[1]);
   const std::string_view text(name, name_bytes);
   // A full buffer may mean a cut name.
-  if (name_bytes + 4 >= sizeof(name) || (checks_names_ && !tar::IsPlainName(text)))
+  if (name_bytes + 4 >= sizeof(name) || (checks_names_ && !tar::IsPlainName(text))) {
     return NumberOf(env, kRefused);
-  uint8_t* header =
-      Reserve(tar::kBlockSize + (body.size <= kCopyBytes ? body.size + Padding(body.size) : 0));
+  }
+  const size_t copied = body.size <= kCopyBytes ? body.size + Padding(body.size) : 0;
+  uint8_t* header = Reserve(tar::kBlockSize + copied);
   if (!template_.Encode(text, static_cast<int64_t>(body.size), header))
     return NumberOf(env, kRefused);
+  if (checks_names_ && !paths_.AddFile(text)) return NumberOf(env, kRefused);
   used_ += tar::kBlockSize;
   PutBody(env, arguments[1], body);
   return Accepted(env, static_cast<int64_t>(tar::kBlockSize + body.size + Padding(body.size)));
+}
+
+// claimPath(path): whether the clean path of an entry that addEncoded() is to add is free for a
+// file.
+napi_value Port::ClaimPath(napi_env env, const napi_value* arguments) {
+  size_t bytes = 0;
+  napi_get_value_string_utf8(env, arguments[0], nullptr, 0, &bytes);
+  std::string path(bytes + 1, '\0');
+  napi_get_value_string_utf8(env, arguments[0], path.data(), bytes + 1, &bytes);
+  path.resize(bytes);
+  napi_value result = nullptr;
+  napi_get_boolean(env, paths_.AddFile(path), &result);
+  return result;
 }
 
 // addEncoded(header, body | undefined)

@@ -183,9 +183,8 @@ void Channel::TakeItems(int64_t now) {
     wants_abort = std::exchange(wants_abort_, false);
     wants_detach = wants_detach_;
   }
-  int64_t received = 0;
   for (Item& item : taken_) {
-    received += static_cast<int64_t>(item.segment.size);
+    received_ += static_cast<int64_t>(item.segment.size);
     if (is_discarding_) {
       Discard(item);
     } else if (is_streaming_) {
@@ -214,7 +213,6 @@ void Channel::TakeItems(int64_t now) {
     }
   }
   taken_.clear();
-  counters.received += received;
   if ((wants_abort || wants_detach) && state_ != State::kGone) {
     FailAll(Failure::kAborted);
     CloseWriteEnd();
@@ -1061,8 +1059,14 @@ void Channel::FailAll(Failure failure, int error) {
   stalled_since_ = 0;
   again_at_ = 0;
   last_consumed_ = window_.nxt();
-  if (options_.is_raw) Tell({.kind = Report::Kind::kBroken, .failure = failure, .error = error});
-  Enter(State::kIdle);
+  if (!options_.is_raw) {
+    Enter(State::kIdle);
+    return;
+  }
+  // For good: what JavaScript hands over before it hears of this must not reach another reader.
+  Tell({.kind = Report::Kind::kBroken, .failure = failure, .error = error});
+  linger_until_ = 0;
+  Enter(State::kClosing);
 }
 
 // The path may lead to another FIFO now, or nowhere. True: the state changed.
@@ -1146,6 +1150,9 @@ void Channel::Publish() {
   set(counters.retained, window_.RetainedBytes() + backlog_bytes_);
   set(counters.undelivered, static_cast<int64_t>(window_.ArchiveCount() + backlog_finished_) -
                                 (window_.HasOpen() ? 1 : 0));
+  // Last: JavaScript may see some bytes twice for a moment, as accepted and as unwritten, but never
+  // not at all.
+  counters.received.store(received_);
   set(counters.is_tracked, is_tracked_ ? 1 : 0);
   set(counters.is_wide, is_wide_ ? 1 : 0);
   set(counters.state, static_cast<int64_t>(state_));

@@ -277,8 +277,9 @@ class Channel : public std::enable_shared_from_this<Channel> {
   ReaderTrail trail_;       // of the head archive
   ReaderTrail next_trail_;  // of the one behind it, once trail_ has passed
   std::vector<Item> taken_;
-  std::deque<Item> backlog_;        // not yet in the window
-  size_t backlog_finished_ = 0;     // archives whose end is in the backlog
+  int64_t received_ = 0;         // bytes taken from the inbox; told once they are counted elsewhere
+  std::deque<Item> backlog_;     // not yet in the window
+  size_t backlog_finished_ = 0;  // archives whose end is in the backlog
   int64_t backlog_open_bytes_ = 0;  // of the archive whose end is not
   int64_t backlog_bytes_ = 0;
   bool is_streaming_ = false;   // the open archive is in the window: its items go straight there

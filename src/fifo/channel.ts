@@ -43,6 +43,9 @@ const KIND = {
   closed: 9,
 }
 
+// About 285 years; the engine counts in nanoseconds of 64 bits.
+const LONGEST_MS = 2 ** 43
+
 // Owners of channels with something pending: not collected, although nobody else may hold them.
 const busy = new Set<object>()
 
@@ -78,7 +81,7 @@ export class Channel {
         settings.highWaterMark,
         settings.pipeSize,
         settings.maxAttempts,
-        Number.isFinite(settings.readerTimeoutMs) ? Math.ceil(settings.readerTimeoutMs) : -1,
+        settings.readerTimeoutMs <= LONGEST_MS ? Math.ceil(settings.readerTimeoutMs) : -1,
       ],
       [
         settings.raw,

@@ -8,7 +8,7 @@ export const events = {
   replayed: channel('tarspout:archive:replayed'),
   /** An archive failed: `{ path, archive, error }`. */
   failed: channel('tarspout:archive:failed'),
-  /** The write end was opened. `{ path }`. */
+  /** openFifo() opened the write end. Not told of a spout, which may open it once per archive. `{ path }`. */
   opened: channel('tarspout:fifo:opened'),
   /** No reader has the FIFO open any more. `{ path }`. */
   readerLost: channel('tarspout:reader:lost'),

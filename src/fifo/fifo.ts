@@ -2,7 +2,17 @@ import { TarspoutError } from '../errors.js'
 import { abortError, onAbort } from './abort.js'
 import { Channel, type ChannelListener } from './channel.js'
 import { type Deferred, deferred } from './deferred.js'
-import { checkBytes, checkFlag, checkKnown, checkMs, checkPath, checkSignal, describe } from './options.js'
+import {
+  checkBytes,
+  checkFlag,
+  checkKnown,
+  checkMs,
+  checkPath,
+  checkPipeSize,
+  checkSignal,
+  describe,
+} from './options.js'
+import { openPatiently } from './patience.js'
 import { type FifoStats, fifoStats } from './stats.js'
 
 export interface FifoOptions {
@@ -31,7 +41,6 @@ const OPTIONS = ['signal', 'readerTimeoutMs', 'pipeSize', 'highWaterMark', 'zero
 export async function openFifo(path: string, options: FifoOptions = {}): Promise<FifoWriter> {
   checkKnown('openFifo()', options, OPTIONS)
   const signal = checkSignal(options.signal)
-  if (signal?.aborted) throw abortError(signal.reason)
   return FifoWriter.open(checkPath(path), options, signal)
 }
 
@@ -73,7 +82,7 @@ export class FifoWriter {
         checkNames: false,
         retainBytes: Number.MAX_SAFE_INTEGER,
         highWaterMark,
-        pipeSize: checkBytes('pipeSize', options.pipeSize, 1 << 20, 4096),
+        pipeSize: checkPipeSize(options.pipeSize),
         maxAttempts: 1,
         readerTimeoutMs: checkMs('readerTimeoutMs', options.readerTimeoutMs, Number.POSITIVE_INFINITY),
       },
@@ -89,7 +98,10 @@ export class FifoWriter {
     options: FifoOptions,
     signal: AbortSignal | undefined,
   ): Promise<FifoWriter> {
-    const fifo = new FifoWriter(path, options)
+    const fifo = await openPatiently(() => {
+      if (signal?.aborted) throw abortError(signal.reason)
+      return new FifoWriter(path, options)
+    })
     fifo.#stopListening = onAbort(signal, fifo, (self, reason) => self.#abort(reason))
     fifo.#channel.native.begin(fifo.#stretch)
     fifo.#channel.native.wantOpen()
@@ -157,7 +169,7 @@ export class FifoWriter {
 
   /**
    * Waits until everything written was read, then closes the write end: the reader sees the end of file.
-   * Rejects with what broke the FIFO, or an AbortError; it is closed all the same.
+   * Rejects with what breaks the FIFO meanwhile, or an AbortError; it is closed all the same.
    */
   async close(): Promise<void> {
     if (this.#state === 'open') {

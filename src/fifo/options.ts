@@ -18,6 +18,11 @@ export function checkBytes(name: string, value: unknown, fallback: number, least
   return value
 }
 
+/** For F_SETPIPE_SZ, which takes an int: what is larger would be refused anyway. */
+export function checkPipeSize(value: unknown): number {
+  return Math.min(checkBytes('pipeSize', value, 1 << 20, 4096), 1 << 30)
+}
+
 export function checkCount(name: string, value: unknown, fallback: number): number {
   if (value === undefined) return fallback
   if (typeof value !== 'number') throw new TypeError(`${name} must be a number, found ${describe(value)}`)

@@ -1,6 +1,7 @@
 import { posix } from 'node:path'
 import type { Verdict } from '../addon.js'
 import { TarspoutError } from '../errors.js'
+import { checkKnown } from '../fifo/options.js'
 import { END_OF_ARCHIVE, paddingBytes } from '../tar/blocks.js'
 import { bytesOf, gather, pieces, wrongSize } from '../tar/body.js'
 import type { Body, BodyChunk, EntryFields } from '../tar/entry.js'
@@ -8,8 +9,8 @@ import { headerFields } from '../tar/fields.js'
 import { headerBlocks } from '../tar/header.js'
 import { checkName } from '../tar/name-rules.js'
 import type { Delivery, SpoutCore } from './core.js'
-import { PathConflicts } from './path-conflicts.js'
 import type { Receipt } from './receipt.js'
+import { Waits } from './waits.js'
 
 /**
  * What add() takes beside name and data. A spout's entries are regular files, so there is no type. Defaults: mode 0o600, mtime
@@ -20,15 +21,18 @@ export type EntryOptions = Omit<EntryFields, 'name' | 'type' | 'linkname' | 'dev
 // Larger bodies are borrowed, not copied: they must not lie in memory that another thread can change.
 const COPIED_BYTES = 16 << 10
 const MARKER_OPTIONS: EntryOptions = {}
+const TEMPLATE_OPTIONS = new Set(['mode', 'mtime', 'uid', 'gid'])
+const KNOWN = ['size', 'mode', 'mtime', 'uid', 'gid', 'uname', 'gname', 'pax']
 
 /**
  * One commit: an archive being written.
  *
- *     open --end()--> ending --delivered or failed--> settled
- *       |--abort()--> aborted
- *       |--a body or the FIFO failed--> failed
+ *     open --end()--> finishing --all bodies read--> ending --delivered--> settled
+ *       |                 |                             |-----failed-----> failed
+ *       |-----------------+--abort()--> aborted
+ *       |-----------------+--a body or the FIFO failed--> failed
  *
- * add(), ready(), addMarker(), end() need `open`; abort() does nothing once ended.
+ * add(), ready(), addMarker(), end() need `open`; abort() does nothing from `ending` on.
  */
 export class Commit {
   /** Number of the archive. */
@@ -36,24 +40,23 @@ export class Commit {
   readonly #core: SpoutCore
   readonly #delivery: Promise<Delivery>
   readonly #onEnd: () => void
-  readonly #mtime: Date
-  readonly #conflicts: PathConflicts | undefined
-  #state: 'open' | 'ending' | 'settled' | 'aborted' | 'failed' = 'open'
+  readonly #second: number // the default mtime
+  #state: 'open' | 'finishing' | 'ending' | 'settled' | 'aborted' | 'failed' = 'open'
   #entries = 0
   #bytes = END_OF_ARCHIVE.length
   #marker: Uint8Array | undefined
   #queue: Promise<void> | undefined // entries whose bodies are still read, and all behind them
-  #stop: AbortController | undefined // ends the reading of bodies; made for the first one that is read
   #isInsideBody = false
-  #entryError: unknown // of a queued entry, until someone was told
-  #error: unknown // why the commit failed
+  readonly #entryErrors: unknown[] = [] // of queued entries, until someone was told
+  #error: unknown // why the commit was taken back or failed
+  readonly #waits = new Waits() // end when it is
+  #reading: AbortController | undefined // ends the reading of bodies then
 
   /** @internal Use Spout.beginCommit(). */
-  constructor(core: SpoutCore, mtime: Date, onEnd: () => void) {
+  constructor(core: SpoutCore, second: number, onEnd: () => void) {
     this.#core = core
-    this.#mtime = mtime
+    this.#second = second
     this.#onEnd = onEnd
-    this.#conflicts = core.settings.nameRules === 'pachyderm' ? new PathConflicts() : undefined
     const { archive, delivery } = core.begin()
     this.archive = archive
     this.#delivery = delivery
@@ -68,6 +71,16 @@ export class Commit {
   /** Entries so far. */
   get entries(): number {
     return this.#entries
+  }
+
+  /** @internal Whether bodies are still read: what was added last may yet be refused. */
+  get isReading(): boolean {
+    return this.#queue !== undefined
+  }
+
+  /** @internal Whether nothing more can be added. */
+  get isOver(): boolean {
+    return this.#state !== 'open'
   }
 
   /**
@@ -85,10 +98,10 @@ export class Commit {
    */
   add(name: string, data?: Body, options?: EntryOptions): boolean {
     if (this.#state !== 'open') throw this.#wrongState('add')
-    if (options === undefined && this.#queue === undefined) {
+    if (this.#queue === undefined && typeof name === 'string' && this.#fitsTemplate(options)) {
       const bytes = typeof data === 'string' ? Buffer.from(data) : data
       if (bytes === undefined || isPlain(bytes)) {
-        this.#checkPlace(name)
+        if (this.#core.settings.markerName !== undefined) this.#checkMarker(name)
         const verdict = this.#core.channel.native.add(name, bytes)
         if (verdict !== -1) {
           const size = bytes === undefined ? 0 : bytes.length
@@ -99,15 +112,19 @@ export class Commit {
         }
       }
     }
-    return this.#addWithHeader(name, data, options ?? {})
+    return this.#addWithHeader(name, data, options === undefined ? {} : options)
   }
 
-  /** Settles when add() may go on: room in the engine, and no body being read. Rejects with what failed an entry since, or the commit. */
+  /**
+   * Settles when add() may go on: room in the engine, and no body being read. Rejects with what failed an entry since (each
+   * told once, in order), or the commit.
+   */
   async ready(): Promise<void> {
     if (this.#state !== 'open') throw this.#wrongState('ready')
-    while (this.#queue) await this.#queue
+    if (this.#queue) await this.#bodiesRead()
     this.#throwErrors()
-    await this.#core.room()
+    if (this.#core.hasRoom) return
+    await this.#waits.orFailure(this.#core.room())
     this.#throwErrors()
   }
 
@@ -135,20 +152,18 @@ export class Commit {
    */
   async end(): Promise<Receipt> {
     if (this.#state !== 'open') throw this.#wrongState('end')
+    this.#state = 'finishing'
     this.#core.channel.hold()
     try {
-      if (this.#queue) {
-        this.#state = 'ending'
-        while (this.#queue) await this.#queue
-        if (this.#entryError !== undefined && this.#error === undefined) this.#takeBack(this.#entryError)
-        this.#throwErrors()
-      } else {
-        this.#throwErrors()
-        this.#state = 'ending'
-      }
-      return await this.#finish()
+      if (this.#queue) await this.#bodiesRead()
+      this.#throwErrors()
+      const receipt = await this.#finish()
+      this.#state = 'settled'
+      return receipt
+    } catch (error) {
+      this.#fail(error)
+      throw error
     } finally {
-      this.#state = this.#error === undefined ? 'settled' : 'failed'
       this.#core.channel.release()
     }
   }
@@ -158,10 +173,10 @@ export class Commit {
    * reader sees it cut inside an entry, so that it cannot take it for whole.
    */
   abort(reason?: unknown): void {
-    if (this.#state === 'open' || (this.#state === 'ending' && this.#queue)) {
-      this.#state = 'aborted'
-      this.#takeBack(reason ?? new TarspoutError('ERR_STATE', `the commit ${this.archive} was aborted`))
-    }
+    this.#takeBack(
+      'aborted',
+      reason ?? new TarspoutError('ERR_STATE', `the commit ${this.archive} was aborted`),
+    )
   }
 
   #go(verdict: Verdict): boolean {
@@ -171,7 +186,7 @@ export class Commit {
 
   #addWithHeader(name: string, data: Body | undefined, options: EntryOptions): boolean {
     const { settings } = this.#core
-    if (typeof name !== 'string') throw new TypeError(`name must be a string, found ${typeof name}`)
+    checkKnown('add()', options, KNOWN)
     const rule = checkName(name, settings.nameRules)
     if (rule) {
       throw new TarspoutError('ERR_TAR_NAME', `the name ${JSON.stringify(name)} ${rule}`, {
@@ -179,7 +194,7 @@ export class Commit {
         field: 'name',
       })
     }
-    this.#checkPlace(name)
+    this.#checkMarker(name)
     const bytes = data === undefined ? undefined : bytesOf(data, { entry: name })
     if (data === undefined || bytes !== undefined) {
       const size = bytes?.length ?? 0
@@ -187,6 +202,7 @@ export class Commit {
         throw wrongSize({ entry: name }, options.size, String(size))
       }
       const header = this.#header(name, size, options)
+      this.#claimPath(name)
       if (!this.#queue) return this.#put(header, bytes)
       return this.#enqueue(async () => {
         this.#put(header, bytes)
@@ -195,20 +211,25 @@ export class Commit {
     const body = data as Exclude<Body, BodyChunk>
     // Until its turn comes nobody else listens to a stream. One that fails keeps its error; unheard, it would end the process.
     if ('on' in body && typeof body.on === 'function') body.on('error', () => {})
-    this.#stop ??= new AbortController()
-    const { signal } = this.#stop
+    this.#reading ??= new AbortController()
+    const { signal } = this.#reading
     if (options.size === undefined) {
+      const fields = { ...options }
+      this.#header(name, 0, fields) // what is wrong with them is told now
+      this.#claimPath(name)
       return this.#enqueue(async () => {
         const whole = await gather(body, { entry: name, signal })
-        this.#put(this.#header(name, whole.length, options), whole)
+        signal.throwIfAborted() // the last piece may have come first
+        this.#put(this.#header(name, whole.length, fields), whole)
       })
     }
     const header = this.#header(name, options.size, options)
-    return this.#enqueue(() => this.#stream(name, header, body, options.size ?? 0))
+    this.#claimPath(name)
+    return this.#enqueue(() => this.#stream(name, header, body, options.size ?? 0, signal))
   }
 
   #header(name: string, size: number, options: EntryOptions): Uint8Array {
-    return headerBlocks(headerFields({ mtime: this.#mtime, ...options, name }, size))
+    return headerBlocks(headerFields({ mtime: new Date(this.#second * 1000), ...options, name }, size))
   }
 
   #put(header: Uint8Array, body: Uint8Array | undefined): boolean {
@@ -220,37 +241,48 @@ export class Commit {
   }
 
   // A body of known size goes out piece by piece: from its header on, only the whole archive can fail.
-  async #stream(name: string, header: Uint8Array, body: Body, size: number): Promise<void> {
+  async #stream(
+    name: string,
+    header: Uint8Array,
+    body: Body,
+    size: number,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { native } = this.#core.channel
     this.#put(header, undefined)
     this.#isInsideBody = size > 0
-    let sent = 0
+    let given = 0
+    // What completes the body waits for the source's end: cut before it, no reader takes the entry for whole.
+    let last: Uint8Array | undefined
     try {
-      for await (const piece of pieces(body, { entry: name, signal: this.#stop?.signal })) {
-        if (this.#error !== undefined) return // aborted meanwhile: the engine is in the next archive
-        sent += piece.length
-        if (sent > size) throw wrongSize({ entry: name }, size, `at least ${sent}`)
-        if (!this.#go(native.append(piece))) await this.#core.room()
+      for await (const piece of pieces(body, { entry: name, signal })) {
+        if (signal.aborted) return // the piece may have come first
+        given += piece.length
+        if (given > size) throw wrongSize({ entry: name }, size, `at least ${given}`)
+        if (piece.length === 0) continue
+        if (given === size) last = piece
+        else if (!this.#go(native.append(piece))) await this.#waits.orFailure(this.#core.room())
       }
-      if (sent < size) throw wrongSize({ entry: name }, size, String(sent))
+      if (signal.aborted) return
+      if (given < size) throw wrongSize({ entry: name }, size, String(given))
+      const padding = END_OF_ARCHIVE.subarray(0, paddingBytes(size))
+      if (last) native.append(last)
+      this.#isInsideBody = false
+      this.#bytes += size + padding.length
+      if (!this.#go(native.append(padding))) await this.#waits.orFailure(this.#core.room())
     } catch (error) {
-      if (this.#error === undefined) this.#takeBack(error)
+      this.#takeBack('failed', error)
     }
-    if (this.#error !== undefined) return
-    this.#isInsideBody = false
-    const padding = paddingBytes(size)
-    native.append(END_OF_ARCHIVE.subarray(0, padding))
-    this.#bytes += size + padding
   }
 
   // Behind whatever is being read. A failure of it is told by ready() or end(): nothing of that entry was written.
   #enqueue(work: () => Promise<void>): false {
     const queue = (this.#queue ?? Promise.resolve()).then(async () => {
-      if (this.#error !== undefined || this.#state === 'aborted') return
+      if (this.#error !== undefined) return
       try {
         await work()
       } catch (error) {
-        this.#entryError ??= error
+        this.#entryErrors.push(error)
       }
     })
     this.#queue = queue
@@ -262,39 +294,53 @@ export class Commit {
     return false
   }
 
-  #checkPlace(name: string): void {
+  #fitsTemplate(options: EntryOptions | undefined): boolean {
+    for (const name in options) {
+      if (!TEMPLATE_OPTIONS.has(name)) return false
+    }
+    return this.#core.fitsTemplate(options, this.#second)
+  }
+
+  #checkMarker(name: string): void {
     const { markerName } = this.#core.settings
-    if (markerName !== undefined && posix.normalize(name).startsWith(markerName)) {
-      throw new TarspoutError(
-        'ERR_TAR_NAME',
-        `the name ${JSON.stringify(name)} must not begin with the marker's, ${JSON.stringify(markerName)}: the reader takes ` +
-          'every such entry for the marker; use addMarker()',
-        { entry: name, field: 'name' },
-      )
-    }
-    const other = this.#conflicts?.add(name)
-    if (other !== undefined) {
-      throw new TarspoutError(
-        'ERR_TAR_NAME',
-        `the name ${JSON.stringify(name)} must not make a folder of a file: this commit also has ${JSON.stringify(other)}`,
-        { entry: name, field: 'name' },
-      )
-    }
+    if (markerName === undefined || !posix.normalize(name).startsWith(markerName)) return
+    throw new TarspoutError(
+      'ERR_TAR_NAME',
+      `the name ${JSON.stringify(name)} must not begin with the marker's, ${JSON.stringify(markerName)}: the reader takes ` +
+        'every such entry for the marker; use addMarker()',
+      { entry: name, field: 'name' },
+    )
+  }
+
+  // Pachyderm finds it only when the commit is finished, and then the pipeline is wedged (PACHYDERM.md section 2).
+  #claimPath(name: string): void {
+    const { settings, channel } = this.#core
+    if (settings.nameRules !== 'pachyderm') return
+    const path = posix.normalize(name)
+    if (channel.native.claimPath(path.endsWith('/') ? path.slice(0, -1) : path)) return
+    throw new TarspoutError(
+      'ERR_TAR_NAME',
+      `the name ${JSON.stringify(name)} must not make a folder of a file, nor a file of a folder, that this commit has`,
+      { entry: name, field: 'name' },
+    )
   }
 
   async #finish(): Promise<Receipt> {
     const { native } = this.#core.channel
     const { markerName, separateMarker } = this.#core.settings
     const marker = this.#marker
-    const isSeparate = separateMarker && marker !== undefined && this.#entries > 0
-    if (marker !== undefined && markerName !== undefined && !isSeparate) {
-      this.#put(this.#header(markerName, marker.length, MARKER_OPTIONS), marker)
-    }
+    const header =
+      marker === undefined || markerName === undefined
+        ? undefined
+        : this.#header(markerName, marker.length, MARKER_OPTIONS)
+    const isSeparate = separateMarker && this.#entries > 0
+    if (header && !isSeparate) this.#put(header, marker)
+    this.#state = 'ending'
     this.#core.hasRoom = native.finish()
     let last = this.#delivery
-    if (isSeparate && markerName !== undefined) {
+    if (header && isSeparate) {
       const { archive, delivery } = this.#core.begin()
-      native.addEncoded(this.#header(markerName, marker.length, MARKER_OPTIONS), marker)
+      native.addEncoded(header, marker)
       this.#core.hasRoom = native.finish()
       last = this.#delivery.then((first) => delivery.then(() => first))
       last.catch(() => this.#core.forget(archive))
@@ -312,29 +358,37 @@ export class Commit {
     }
   }
 
-  #takeBack(error: unknown): void {
-    this.#error ??= error
-    if (this.#state !== 'aborted') this.#state = 'failed'
-    this.#stop?.abort()
+  // From `open` and `finishing`; later it is too late, or has been done.
+  #takeBack(to: 'aborted' | 'failed', error: unknown): void {
+    if (this.#state !== 'open' && this.#state !== 'finishing') return
+    this.#state = to
+    this.#error = error
     this.#core.forget(this.archive)
     this.#core.channel.native.abortOpen(this.#isInsideBody)
     this.#onEnd()
+    this.#waits.fail(error)
+    this.#reading?.abort(error)
   }
 
-  // The engine gave the archive up, perhaps before it was ended.
+  // Also by the engine, at any time.
   #fail(error: unknown): void {
-    this.#error ??= error
-    if (this.#state === 'open' || (this.#state === 'ending' && this.#queue)) this.#takeBack(error)
+    this.#takeBack('failed', error)
+    if (this.#state !== 'ending') return
+    this.#state = 'failed'
+    this.#error = error
+  }
+
+  async #bodiesRead(): Promise<void> {
+    while (this.#queue) await this.#waits.orFailure(this.#queue)
   }
 
   #throwErrors(): void {
     if (this.#error !== undefined) throw this.#error
-    const error = this.#entryError
-    this.#entryError = undefined
-    if (error !== undefined) throw error
+    if (this.#entryErrors.length > 0) throw this.#entryErrors.shift()
   }
 
   #wrongState(call: string): unknown {
+    if (this.#core.error) return this.#core.error
     if (this.#state === 'failed' && this.#error !== undefined) return this.#error
     return this.#core.stateError(call, `commit ${this.archive}, which is ${this.#state}`, 'an open commit')
   }

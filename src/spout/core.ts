@@ -2,6 +2,7 @@ import { TarspoutError } from '../errors.js'
 import { abortError } from '../fifo/abort.js'
 import { Channel, type ChannelListener } from '../fifo/channel.js'
 import { type Deferred, deferred } from '../fifo/deferred.js'
+import type { EntryFields } from '../tar/entry.js'
 import type { SpoutSettings } from './options.js'
 
 /** What the engine says of a delivered archive. */
@@ -9,6 +10,9 @@ export interface Delivery {
   attempts: number
   blockedMs: number
 }
+
+/** The header fields that add() can change in the channel's template. */
+export type TemplateOptions = Pick<EntryFields, 'mode' | 'mtime' | 'uid' | 'gid'>
 
 /**
  * What the commits of one spout share: the channel, the archives on their way, and the wait for room. Numbers archives from
@@ -28,6 +32,7 @@ export class SpoutCore {
   readonly #closed = deferred<void>()
   #room: Deferred<void> | undefined
   #archives = 0
+  #template = { mode: 0o600, mtime: 0, uid: 0, gid: 0 }
 
   /** @param owner the spout: while anything is pending it is not collected */
   constructor(settings: SpoutSettings, owner: object) {
@@ -63,6 +68,34 @@ export class SpoutCore {
       owner,
       this.#listener,
     )
+  }
+
+  /**
+   * Whether add() can write an entry with these options from the channel's header template, which is changed to fit: only mode,
+   * whole seconds and owners that a plain header holds.
+   *
+   * @param second the default mtime, in seconds since 1970
+   */
+  fitsTemplate(options: TemplateOptions | undefined, second: number): boolean {
+    let mode = 0o600
+    let uid = 0
+    let gid = 0
+    let mtime = second
+    if (options !== undefined) {
+      mode = options.mode ?? mode
+      uid = options.uid ?? uid
+      gid = options.gid ?? gid
+      if (options.mtime !== undefined) {
+        if (!(options.mtime instanceof Date)) return false
+        mtime = options.mtime.getTime() / 1000
+      }
+    }
+    const now = this.#template
+    if (mode === now.mode && mtime === now.mtime && uid === now.uid && gid === now.gid) return true
+    if (![mode, mtime, uid, gid].every(Number.isSafeInteger)) return false
+    if (!this.channel.native.setTemplate(mode, mtime, uid, gid)) return false
+    this.#template = { mode, mtime, uid, gid }
+    return true
   }
 
   /** Begins an archive: its number, and the promise of its delivery (or failure, also before it is ended). */

@@ -7,9 +7,11 @@ import {
   checkKnown,
   checkMs,
   checkPath,
+  checkPipeSize,
   checkSignal,
   describe,
 } from '../fifo/options.js'
+import { encodeHeader } from '../tar/header.js'
 import { checkName, type NameRules } from '../tar/name-rules.js'
 
 export interface SpoutOptions {
@@ -89,14 +91,14 @@ export function spoutSettings(options: SpoutOptions): SpoutSettings {
   checkKnown('openSpout()', options, KNOWN)
   const nameRules = checkChoice('nameRules', options.nameRules, ['pachyderm', 'tar'])
   return {
-    path: checkPath(options.path ?? join(process.env.PFS_DIR ?? '/pfs', 'out')),
+    path: checkPath(options.path === undefined ? join(process.env.PFS_DIR ?? '/pfs', 'out') : options.path),
     persistent: checkChoice('connection', options.connection, ['per-archive', 'persistent']) === 'persistent',
     committed: checkChoice('confirm', options.confirm, ['read', 'committed']) === 'committed',
     retainBytes: checkBytes('retainBytes', options.retainBytes, 64 << 20),
     spill: checkFlag('spill', options.spill),
     maxAttempts: Math.min(checkCount('maxAttempts', options.maxAttempts, 32), 0xffff_ffff),
     highWaterMark: checkBytes('highWaterMark', options.highWaterMark, 1 << 20),
-    pipeSize: Math.min(checkBytes('pipeSize', options.pipeSize, 1 << 20, 4096), 1 << 30),
+    pipeSize: checkPipeSize(options.pipeSize),
     zeroCopy: checkFlag('zeroCopy', options.zeroCopy),
     nameRules,
     markerName: checkMarkerName(options.markerName, nameRules),
@@ -112,5 +114,10 @@ function checkMarkerName(name: unknown, rules: NameRules): string | undefined {
   if (typeof name !== 'string') throw new TypeError(`markerName must be a string, found ${describe(name)}`)
   const rule = name === 'out' ? 'must not be "out", which is the FIFO' : checkName(name, rules)
   if (rule) throw new RangeError(`markerName ${JSON.stringify(name)} ${rule}`)
+  try {
+    encodeHeader({ name })
+  } catch (error) {
+    throw new RangeError(`markerName: ${(error as Error).message}`)
+  }
   return name
 }

@@ -1,10 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { deferred } from '../fifo/deferred.js'
 import { checkCount, checkKnown, checkMs, describe } from '../fifo/options.js'
 import type { Body } from '../tar/entry.js'
 import type { Commit, EntryOptions } from './commit.js'
 import type { SpoutCore } from './core.js'
 import type { Receipt } from './receipt.js'
-import type { Spout } from './spout.js'
+import { Waits } from './waits.js'
 
 /** What toEntry() makes of an item: add()'s arguments. */
 export interface RunEntry extends EntryOptions {
@@ -22,7 +23,10 @@ export interface RunEntry extends EntryOptions {
  * | an entry is refused, without onRejected | is sent | are awaited, acknowledged | rejects with it, after that |
  * | an archive fails | is aborted | go on, unacknowledged | rejects with it at once |
  * | onDelivered() throws | is aborted | go on, unacknowledged | rejects with it at once |
+ * | the spout is closed | is aborted | go on, unacknowledged | rejects with ERR_STATE at once |
  * | the spout's signal aborts | is aborted | are dropped | rejects with an AbortError at once |
+ *
+ * The source is told to stop (its `return()`) unless it ended or owes an answer; neither is waited for.
  */
 export interface RunOptions<T> {
   /** The entry of an item. null: nothing to write; the item is acknowledged with its archive. */
@@ -50,22 +54,33 @@ export interface RunSummary {
 }
 
 const KNOWN = ['toEntry', 'onRejected', 'onDelivered', 'maxEntries', 'maxBytes', 'maxDelayMs']
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 // A source that never waits must not keep the event loop for longer.
 const TURN_MS = 2
 const ITEMS_PER_LOOK = 64
 // Archives that were ended and are not yet acknowledged: a slow onDelivered() holds up the source.
 const MOST_UNACKNOWLEDGED = 1024
 
+/** @internal What a run needs of its spout. */
+export interface RunHost {
+  core: SpoutCore
+  begin(): Commit
+  /** How to end the run from outside; undefined once it is over. */
+  onStop(stop: ((error: unknown) => void) | undefined): void
+}
+
 /** @internal Spout.run(). */
 export function runSource<T>(
-  spout: Spout,
-  core: SpoutCore,
+  host: RunHost,
   source: Iterable<T> | AsyncIterable<T>,
   options: RunOptions<T>,
 ): Promise<RunSummary> {
   checkKnown('run()', options, KNOWN)
-  if (typeof options?.toEntry !== 'function') {
-    throw new TypeError(`toEntry must be a function, found ${describe(options?.toEntry)}`)
+  for (const name of ['toEntry', 'onRejected', 'onDelivered'] as const) {
+    const value: unknown = options?.[name]
+    if (typeof value !== 'function' && (name === 'toEntry' || value !== undefined)) {
+      throw new TypeError(`${name} must be a function, found ${describe(value)}`)
+    }
   }
   if (
     source === null ||
@@ -74,11 +89,11 @@ export function runSource<T>(
   ) {
     throw new TypeError(`source must be an iterable or async iterable, found ${describe(source)}`)
   }
-  return new Run(spout, core, source, options).start()
+  return new Run(host, source, options).start()
 }
 
 class Run<T> {
-  readonly #spout: Spout
+  readonly #host: RunHost
   readonly #core: SpoutCore
   readonly #source: Iterable<T> | AsyncIterable<T>
   readonly #options: RunOptions<T>
@@ -89,43 +104,44 @@ class Run<T> {
   #commit: Commit | undefined // the open archive; undefined while its items had nothing to write
   #items: T[] = [] // of the open archive
   #timer: NodeJS.Timeout | undefined
+  #isOverdue = false // the timer came while a body was read: the archive ends after that
   #acknowledged: Promise<void> = Promise.resolve() // everything ended so far
   #unacknowledged = 0
   #onAcknowledged: (() => void) | undefined
   #isStopped = false
-  #stop: (error: unknown) => void = () => {}
+  readonly #waits = new Waits() // of the puller
+  readonly #stopped = deferred<never>()
 
-  constructor(spout: Spout, core: SpoutCore, source: Iterable<T> | AsyncIterable<T>, options: RunOptions<T>) {
-    this.#spout = spout
-    this.#core = core
+  constructor(host: RunHost, source: Iterable<T> | AsyncIterable<T>, options: RunOptions<T>) {
+    this.#host = host
+    this.#core = host.core
     this.#source = source
     this.#options = options
     this.#maxEntries = checkCount('maxEntries', options.maxEntries, 1000)
     this.#maxBytes = checkCount('maxBytes', options.maxBytes, 8 << 20)
     this.#maxDelayMs = checkMs('maxDelayMs', options.maxDelayMs, 200)
+    this.#stopped.promise.catch(() => {})
   }
 
   async start(): Promise<RunSummary> {
-    const stopped = new Promise<never>((_, reject) => {
-      this.#stop = (error) => {
-        this.#isStopped = true
-        reject(error)
-      }
-    })
-    const { signal } = this.#core.settings
-    const onAbort = (): void => this.#stop(this.#core.error)
-    signal?.addEventListener('abort', onAbort, { once: true })
+    this.#host.onStop((error) => this.#stop(error))
     this.#core.channel.hold()
     try {
       // Whichever comes first: a source that does not answer holds nothing up.
-      return await Promise.race([this.#pull(), stopped])
+      return await Promise.race([this.#pull(), this.#stopped.promise])
     } finally {
-      this.#isStopped = true
+      this.#stop(undefined)
+      this.#host.onStop(undefined)
       clearTimeout(this.#timer)
       this.#commit?.abort()
-      signal?.removeEventListener('abort', onAbort)
       this.#core.channel.release()
     }
+  }
+
+  #stop(error: unknown): void {
+    this.#isStopped = true
+    this.#stopped.reject(error)
+    this.#waits.fail(error)
   }
 
   async #pull(): Promise<RunSummary> {
@@ -145,14 +161,13 @@ class Run<T> {
   async #pullSync(iterator: Iterator<T>): Promise<void> {
     let turnBegan = performance.now()
     let count = 0
-    let isDone = false
+    let goesOn = false
     try {
       while (!this.#isStopped) {
+        goesOn = false
         const step = iterator.next()
-        if (step.done) {
-          isDone = true
-          return
-        }
+        if (step.done) return
+        goesOn = true
         if (!this.#take(step.value)) await this.#ready()
         if (++count % ITEMS_PER_LOOK === 0 && performance.now() - turnBegan > TURN_MS) {
           await nextTurn()
@@ -160,25 +175,23 @@ class Run<T> {
         }
       }
     } finally {
-      if (!isDone) iterator.return?.()
+      if (goesOn) stopSource(iterator)
     }
   }
 
   async #pullAsync(iterator: AsyncIterator<T>): Promise<void> {
     let turnBegan = performance.now()
     let count = 0
-    let isAnswering = true
+    let goesOn = false
     try {
       while (!this.#isStopped) {
-        isAnswering = false
+        goesOn = false
         const asked = performance.now()
         const step = await iterator.next()
-        isAnswering = true
         this.#core.sourceWaitMs += performance.now() - asked
-        if (step.done || this.#isStopped) {
-          isAnswering = !step.done
-          return
-        }
+        if (step.done) return
+        goesOn = true
+        if (this.#isStopped) return
         if (!this.#take(step.value)) await this.#ready()
         if (++count % ITEMS_PER_LOOK === 0 && performance.now() - turnBegan > TURN_MS) {
           await nextTurn()
@@ -186,67 +199,89 @@ class Run<T> {
         }
       }
     } finally {
-      // Not awaited: a source that hangs would hang us. One that has not answered, or has ended, is not asked at all.
-      if (isAnswering) iterator.return?.()?.then(undefined, () => {})
+      if (goesOn) stopSource(iterator)
     }
   }
 
   // False: ready() must be awaited.
   #take(item: T): boolean {
     const entry = this.#options.toEntry(item)
+    if (this.#isStopped) return false
     let goOn = true
     if (entry !== null) {
-      this.#commit ??= this.#spout.beginCommit()
+      this.#commit ??= this.#host.begin()
       try {
         const { name, data, ...fields } = entry
         goOn = this.#commit.add(name, data, hasAny(fields) ? fields : undefined)
       } catch (error) {
-        if (!this.#options.onRejected || this.#isStopped) throw error
-        this.#options.onRejected(item, error)
+        this.#reject(item, error)
         return true
       }
     }
     this.#items.push(item)
-    if (this.#items.length >= this.#maxEntries || (this.#commit?.bytes ?? 0) >= this.#maxBytes) {
+    if (this.#items.length === 1) this.#startTimer()
+    if (this.#commit?.isReading) return false
+    if (this.#isFull()) {
       this.#endArchive()
       return this.#core.hasRoom && this.#unacknowledged < MOST_UNACKNOWLEDGED
     }
-    if (this.#items.length === 1) this.#timer = setTimeout(() => this.#endArchive(), this.#maxDelayMs)
     return goOn
+  }
+
+  // The entry of an item was refused; or, if its archive is over, it is not about the entry.
+  #reject(item: T, error: unknown): void {
+    if (!this.#options.onRejected || this.#isStopped || this.#commit?.isOver) throw error
+    this.#options.onRejected(item, error)
+  }
+
+  #isFull(): boolean {
+    return this.#items.length >= this.#maxEntries || (this.#commit?.bytes ?? 0) >= this.#maxBytes
+  }
+
+  #startTimer(): void {
+    clearTimeout(this.#timer)
+    if (this.#maxDelayMs > LONGEST_TIMER_MS) return
+    this.#timer = setTimeout(() => {
+      // While the last item's body is read nobody knows whether it is in the archive.
+      if (this.#commit?.isReading) this.#isOverdue = true
+      else this.#endArchive()
+    }, this.#maxDelayMs)
   }
 
   async #ready(): Promise<void> {
     const commit = this.#commit
-    if (commit) {
+    if (commit?.isReading) {
       try {
         await commit.ready()
       } catch (error) {
-        // The entry just added was an iterable that failed.
-        const item = this.#items.pop() as T
-        if (!this.#options.onRejected || this.#isStopped || this.#core.error) throw error
-        this.#options.onRejected(item, error)
+        this.#reject(this.#items.pop() as T, error)
       }
+      // Unless it was ended while it waited for room.
+      if (this.#commit === commit && (this.#isFull() || this.#isOverdue)) this.#endArchive()
+    } else if (commit) {
+      await commit.ready()
     } else {
-      await this.#core.room()
+      await this.#waits.orFailure(this.#core.room())
     }
-    while (this.#unacknowledged >= MOST_UNACKNOWLEDGED && !this.#isStopped) {
-      await new Promise<void>((resolve) => {
+    while (this.#unacknowledged >= MOST_UNACKNOWLEDGED) {
+      const acknowledged = new Promise<void>((resolve) => {
         this.#onAcknowledged = resolve
       })
+      await this.#waits.orFailure(acknowledged)
     }
   }
 
   #endArchive(): void {
     clearTimeout(this.#timer)
+    this.#isOverdue = false
     const items = this.#items
     const commit = this.#commit
     this.#items = []
     this.#commit = undefined
-    if (this.#isStopped || items.length === 0) {
-      commit?.abort()
-      return
-    }
-    const receipt = commit ? commit.end() : nothingSent(this.#core)
+    const hasEntries = commit !== undefined && commit.entries > 0
+    if (this.#isStopped || items.length === 0 || !hasEntries) commit?.abort()
+    if (this.#isStopped || items.length === 0) return
+    const receipt = hasEntries ? commit.end() : nothingSent(this.#core)
     this.#unacknowledged++
     const before = this.#acknowledged
     this.#acknowledged = this.#acknowledge(before, receipt, items)
@@ -269,6 +304,13 @@ class Run<T> {
     this.#unacknowledged--
     this.#onAcknowledged?.()
   }
+}
+
+// Not awaited: a source that hangs would hang us. What it says to that is not what the run ended with.
+function stopSource(iterator: Iterator<unknown> | AsyncIterator<unknown>): void {
+  try {
+    Promise.resolve(iterator.return?.()).catch(() => {})
+  } catch {}
 }
 
 function hasAny(fields: object): boolean {

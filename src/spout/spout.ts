@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { abortError, onAbort } from '../fifo/abort.js'
+import { openPatiently } from '../fifo/patience.js'
 import { type FifoStats, fifoStats } from '../fifo/stats.js'
 import { Commit } from './commit.js'
 import { SpoutCore } from './core.js'
@@ -26,7 +27,7 @@ const LINGER_MS = 100
  *   RangeError for wrong options
  */
 export async function openSpout(options: SpoutOptions = {}): Promise<Spout> {
-  return Spout.open(options)
+  return openPatiently(() => Spout.open(options))
 }
 
 /** A spout's end of the FIFO: archives in, receipts out. {@link openSpout} makes one. */
@@ -34,9 +35,9 @@ export class Spout {
   readonly path: string
   readonly #core: SpoutCore
   #commit: Commit | undefined
-  #second = Number.NaN // the mtime that the channel's header template has
   #closing: Promise<void> | undefined
   #stopListening = (): void => {}
+  #stopRun: ((error: unknown) => void) | undefined // while a run is under way
 
   private constructor(options: SpoutOptions) {
     const settings = spoutSettings(options)
@@ -58,21 +59,25 @@ export class Spout {
   /**
    * Begins a commit. One is open at a time; the next may begin while earlier end()s are pending.
    *
-   * @throws TarspoutError ERR_STATE while another is open or after close(); an AbortError
+   * @throws TarspoutError ERR_STATE while another is open or a run() under way, or after close(); an AbortError
    */
   beginCommit(): Commit {
+    this.#checkIdle('beginCommit')
+    return this.#begin()
+  }
+
+  #checkIdle(call: string): void {
     const core = this.#core
     if (core.error) throw core.error
-    if (this.#closing) throw core.stateError('beginCommit', 'one that is closed', 'an open spout')
-    if (this.#commit) {
-      throw core.stateError('beginCommit', `commit ${this.#commit.archive} open`, 'no other open commit')
-    }
-    const second = Math.floor(Date.now() / 1000)
-    if (second !== this.#second) {
-      this.#second = second
-      core.channel.native.setTemplate(0o600, second, 0, 0)
-    }
-    const commit = new Commit(core, new Date(second * 1000), () => {
+    if (this.#closing) throw core.stateError(call, 'one that is closed', 'an open spout')
+    if (this.#stopRun) throw core.stateError(call, 'a run() under way', 'an idle spout')
+    if (this.#commit)
+      throw core.stateError(call, `commit ${this.#commit.archive} open`, 'no other open commit')
+  }
+
+  #begin(): Commit {
+    const core = this.#core
+    const commit = new Commit(core, Math.floor(Date.now() / 1000), () => {
       if (this.#commit === commit) this.#commit = undefined
     })
     this.#commit = commit
@@ -84,10 +89,19 @@ export class Spout {
    *
    * @param source an iterable or async iterable of items
    * @returns settles when the source ended and every item was delivered and acknowledged
-   * @throws what {@link RunOptions} says of each failure; ERR_STATE while a commit is open or after close()
+   * @throws what {@link RunOptions} says of each failure; ERR_STATE while a commit is open or another run is under way, and
+   *   after close(); TypeError and RangeError for wrong arguments
    */
-  run<T>(source: Iterable<T> | AsyncIterable<T>, options: RunOptions<T>): Promise<RunSummary> {
-    return runSource(this, this.#core, source, options)
+  async run<T>(source: Iterable<T> | AsyncIterable<T>, options: RunOptions<T>): Promise<RunSummary> {
+    this.#checkIdle('run')
+    const host = {
+      core: this.#core,
+      begin: () => this.#begin(),
+      onStop: (stop: ((error: unknown) => void) | undefined) => {
+        this.#stopRun = stop
+      },
+    }
+    return runSource(host, source, options)
   }
 
   /**
@@ -116,14 +130,16 @@ export class Spout {
   }
 
   /**
-   * Aborts an open commit, waits until every ended one was delivered or has failed, and closes the write end. With no
+   * Ends a run(), aborts an open commit, waits until every ended one was delivered or has failed, and closes the write end. With no
    * reader that takes as long as it takes, unless readerTimeoutMs or the signal ends it.
    */
   close(): Promise<void> {
     if (!this.#closing) {
-      this.#commit?.abort()
-      this.#stopListening()
-      this.#closing = this.#core.close(LINGER_MS)
+      const { error } = this.#core
+      this.#stopRun?.(error ?? this.#core.stateError('run', 'one that was closed', 'an open spout'))
+      this.#commit?.abort(error)
+      // Until then the signal can end the wait.
+      this.#closing = this.#core.close(LINGER_MS).finally(() => this.#stopListening())
     }
     return this.#closing
   }

@@ -143,9 +143,16 @@ export function judge(plan: Plan, archives: number, told: readonly Told[], commi
   return verdict
 }
 
+/** What a row may show without breaking a promise. */
+export interface Allowances {
+  readonly mayLose: boolean
+  readonly mayReject: boolean
+}
+
 /** What a spout promises, as far as a verdict breaks it; empty where the promise is kept. */
-export function brokenPromises(verdict: Verdict, mayLose: boolean): string[] {
-  const promised: (keyof Verdict)[] = ['corrupt', 'mixed', 'disordered', 'rejected', 'untold']
+export function brokenPromises(verdict: Verdict, { mayLose, mayReject }: Allowances): string[] {
+  const promised: (keyof Verdict)[] = ['corrupt', 'mixed', 'disordered', 'untold']
   if (!mayLose) promised.push('lost', 'entriesLost')
+  if (!mayReject) promised.push('rejected')
   return promised.filter((name) => verdict[name] > 0).map((name) => `${name} ${verdict[name]}`)
 }

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { mkfifo } from '../fifo.js'
 import { judge, type LoggedCommit, type Told, type Verdict } from './judge.js'
 import { Plan, type PlanLimits, randomOf } from './plan.js'
-import type { Row } from './rows.js'
+import { type Row, titleOf } from './rows.js'
 import type { WriterOptions } from './writer.js'
 
 export interface RowOptions {
@@ -17,6 +17,8 @@ export interface RowOptions {
   readonly limits?: PlanLimits
   /** After this the row's processes are killed; what was not told stays untold. */
   readonly limitMs: number
+  /** Leave the row's folder (commits.jsonl, told.json) where it is, and say where. */
+  readonly keep?: boolean
   /** Called with the number of archives settled so far. */
   readonly onProgress?: (settled: number) => void
 }
@@ -43,7 +45,8 @@ export async function runRow(row: Row, options: RowOptions): Promise<RowResult> 
   try {
     return await new RowRun(row, options, folder).run()
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    if (options.keep) console.error(`${titleOf(row)}: ${folder}`)
+    else rmSync(folder, { recursive: true, force: true })
   }
 }
 
@@ -108,6 +111,9 @@ class RowRun {
     clearTimeout(limit)
     const seconds = Number(process.hrtime.bigint() - started) / 1e9
     const commits = readFileSync(this.#log, 'utf8').split('\n').filter(Boolean)
+    if (this.#options.keep) {
+      writeFileSync(join(this.#folder, 'told.json'), JSON.stringify([...this.#told.values()]))
+    }
     const verdict = judge(
       new Plan(seed, limits),
       archives,

@@ -1,3 +1,4 @@
+import type { Allowances } from './judge.js'
 import type { PlanLimits } from './plan.js'
 
 export type WriterKind = 'tarspout' | 'createWriteStream' | 'net.Socket'
@@ -25,6 +26,8 @@ export interface Fault {
   readonly generations?: readonly Generation[]
   /** Whether a reader takes an archive with it that it has read whole: only confirm 'committed' survives that. */
   readonly losesRead?: boolean
+  /** Whether a spout may give an archive up (ERR_DELIVERY_UNCERTAIN): told so, its user knows. */
+  readonly mayReject?: boolean
   /** Whether it is seen to strike (closes, kills, stalls, probes are counted): a row in which it never does proves nothing. */
   readonly strikes?: boolean
 }
@@ -78,7 +81,7 @@ export const faults: readonly Fault[] = [
   {
     name: 'closes, comes back from errors in 1 ms',
     strikes: true,
-    reader: closing(3, 0, '--backoff-ms', '1', '--backoff-max-ms', '1'),
+    reader: closing(5, 0, '--backoff-ms', '1', '--backoff-max-ms', '1'),
   },
   {
     name: 'closes; a tar error ends reader, FIFO and writer',
@@ -117,17 +120,25 @@ export const faults: readonly Fault[] = [
     strikes: true,
     reader: ['--stall-within', mib, '--stall-percent', '10', '--stall-ms', ms(300)],
   },
-  { name: 'prober', strikes: true, prober: ['--every-us', us(300)] },
+  // Faster than an archive is read: a prober cannot be told from a reader that comes back, so some archives are given up.
   {
-    name: 'prober, slow reads',
+    name: 'prober each 0.3 ms',
     strikes: true,
-    prober: ['--every-us', us(700)],
+    mayReject: true,
+    prober: ['--every-us', us(300)],
+    limits: { maxEntries: 10, maxBytes: 100_000 },
+  },
+  { name: 'prober each 20 ms', strikes: true, prober: ['--every-us', us(20_000)] },
+  {
+    name: 'prober each 400 ms, slow reads',
+    strikes: true,
+    prober: ['--every-us', us(400_000)],
     reader: ['--read-delay-us', us(40), '--read-max', '4096'],
   },
   {
-    name: 'prober, stalls 100 ms',
+    name: 'prober each 20 ms, stalls 100 ms',
     strikes: true,
-    prober: ['--every-us', us(700), '--hold-us', us(100)],
+    prober: ['--every-us', us(20_000), '--hold-us', us(100)],
     reader: ['--stall-within', mib, '--stall-percent', '10', '--stall-ms', ms(100)],
   },
   {
@@ -177,7 +188,13 @@ export function titleOf(row: Row): string {
   return parts.filter((part) => part !== undefined).join(' / ')
 }
 
-/** Whether the row may show losses: a spout told only that an archive was read, whose reader then died over it. */
-export function mayLose(row: Row): boolean {
-  return row.confirm !== 'committed' && row.fault.losesRead === true
+/**
+ * What a row may show: losses, where a spout was told only that an archive was read and its reader then died over it;
+ * rejections, where the fault cannot be told from a reader that comes and goes without end.
+ */
+export function allowances(row: Row): Allowances {
+  return {
+    mayLose: row.confirm !== 'committed' && row.fault.losesRead === true,
+    mayReject: row.fault.mayReject === true,
+  }
 }

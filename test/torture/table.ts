@@ -44,6 +44,7 @@ const legend = `- **lost**: archives the writer was told were delivered of which
 - **rejected**: the writer was told of a failure; **untold**: it was told nothing before the row's time limit.
 - **duplicates**: whole commits of an archive beyond its first. **partial**: commits a reader of generation A or B finished though the archive
   broke under it. **fragments**: commits that hold only a part of their archive's entries, and end as if they were whole. **empty**: commits without an entry.
+- Generation B finishes an archive once a writer has the FIFO open again: what it holds unfinished when the writer is gone counts as lost.
 - **strikes**: how often the fault struck.
 - A reader that is killed takes with it what it has read and not yet committed: with \`confirm: 'read'\` those rows may lose.`
 

@@ -1,0 +1,111 @@
+// The paths of one archive, to find a path that is a file in one entry and a folder in another: "a"
+// and "a/b".
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace tarspout::tar {
+
+// Hashes of 64 bits stand for the paths: ten million of them in 128 MiB, and an entry refused by
+// mistake once in 10^5 archives of that size.
+class PathSet {
+ public:
+  // Adds a file. False: it is a folder of a file added before, or lies in one that is a file. Files
+  // may come twice. The path is clean: no empty part, no ".".
+  bool AddFile(std::string_view path) {
+    const uint64_t file = HashOf(path);
+    if (has_folders_ && folders_.Has(file)) return false;
+    size_t slash = path.find('/');
+    if (slash != std::string_view::npos) {
+      for (size_t at = slash; at != std::string_view::npos; at = path.find('/', at + 1)) {
+        if (files_.Has(HashOf(path.substr(0, at)))) return false;
+      }
+      for (; slash != std::string_view::npos; slash = path.find('/', slash + 1)) {
+        folders_.Add(HashOf(path.substr(0, slash)));
+      }
+      has_folders_ = true;
+    }
+    files_.Add(file);
+    return true;
+  }
+
+  void Clear() {
+    files_.Clear();
+    if (has_folders_) folders_.Clear();
+    has_folders_ = false;
+  }
+
+ private:
+  // Open addressing; 0 is an empty slot.
+  class HashSet {
+   public:
+    bool Has(uint64_t hash) const {
+      for (size_t i = hash & mask_;; i = (i + 1) & mask_) {
+        if (slots_[i] == hash) return true;
+        if (slots_[i] == 0) return false;
+      }
+    }
+
+    void Add(uint64_t hash) {
+      if (count_ * 2 > mask_) Grow();
+      for (size_t i = hash & mask_;; i = (i + 1) & mask_) {
+        if (slots_[i] == hash) return;
+        if (slots_[i] == 0) {
+          slots_[i] = hash;
+          ++count_;
+          return;
+        }
+      }
+    }
+
+    void Clear() {
+      if (count_ == 0) return;
+      if (count_ * 8 < slots_.size())
+        slots_ = std::vector<uint64_t>(kLeast);  // small archives after a large one
+      std::fill(slots_.begin(), slots_.end(), 0);
+      mask_ = slots_.size() - 1;
+      count_ = 0;
+    }
+
+   private:
+    static constexpr size_t kLeast = 64;
+
+    void Grow() {
+      std::vector<uint64_t> old(slots_.size() * 2);
+      old.swap(slots_);
+      mask_ = slots_.size() - 1;
+      count_ = 0;
+      for (const uint64_t hash : old) {
+        if (hash != 0) Add(hash);
+      }
+    }
+
+    std::vector<uint64_t> slots_ = std::vector<uint64_t>(kLeast);
+    size_t mask_ = kLeast - 1;
+    size_t count_ = 0;
+  };
+
+  // Eight bytes at a time, multiplied and folded. Names come from outside, but only their own
+  // archive suffers if they are made to collide.
+  static uint64_t HashOf(std::string_view text) {
+    uint64_t hash = text.size() * 0x9e3779b97f4a7c15u;
+    while (!text.empty()) {
+      const size_t part = text.size() < 8 ? text.size() : 8;
+      uint64_t word = 0;
+      __builtin_memcpy(&word, text.data(), part);
+      const auto product = static_cast<unsigned __int128>(hash ^ word) * 0xa0761d6478bd642fu;
+      hash = static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+      text.remove_prefix(part);
+    }
+    return hash | 1;  // never the empty slot
+  }
+
+  HashSet files_;
+  HashSet folders_;
+  bool has_folders_ = false;
+};
+
+}  // namespace tarspout::tar

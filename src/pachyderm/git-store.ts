@@ -1,0 +1,369 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { TarspoutError } from '../errors.js'
+import { BlobReader } from './blob-reader.js'
+import type { CommitRecord, CommitStore } from './commit-store.js'
+import { show } from './entry-path.js'
+import { FastImport, quotePath } from './fast-import.js'
+import { git } from './git.js'
+import { pull } from './pull.js'
+import type { ReceivedArchive, ReceivedEntry } from './received-archive.js'
+import { RepositoryLock } from './repository-lock.js'
+
+/** Pachyderm's name for it (ppsconsts.SpoutMarkerBranch). */
+export const MARKER_BRANCH = 'marker'
+// From here on a checkpoint keeps its pack: writing a large blob a second time, as a file, would gain nothing.
+const KEEP_PACK_BYTES = 16 << 20
+const MARK = ':1'
+
+export interface GitStoreOptions {
+  /** The bare repository; it is made if it is not there. */
+  path: string
+  /** The branch that archives are committed to. Default `master`. */
+  branch?: string | undefined
+  /** Replace a file that an entry names again, instead of appending to it. Default false. */
+  overwrite?: boolean | undefined
+  /** Name of the author of each commit. Default `tarspout`. */
+  author?: string | undefined
+  /** Forget the commits of earlier runs: both branches begin anew. Default false. */
+  fresh?: boolean | undefined
+}
+
+/**
+ * Commits to a bare git repository through `git fast-import`: an archive becomes a commit on the output branch, with
+ * everything of its parent and the archive's files in it. Each entry of the marker becomes one on the branch `marker`.
+ * Blobs, trees and commits are all that is ever written: nothing an archive names is a path on the disk.
+ *
+ * One at a time: a lock keeps a second process out.
+ */
+export class GitStore implements CommitStore {
+  readonly path: string
+  readonly branch: string
+  readonly #overwrite: boolean
+  readonly #author: string
+  readonly #lock: RepositoryLock
+  readonly #heads = new Map<string, string>()
+  #import: FastImport | undefined
+  // The branches that the running import has a commit of: it goes on from there by itself.
+  readonly #begun = new Set<string>()
+  #blobs: BlobReader | undefined
+
+  private constructor(options: GitStoreOptions, lock: RepositoryLock) {
+    this.path = resolve(options.path)
+    this.branch = options.branch ?? 'master'
+    this.#overwrite = options.overwrite ?? false
+    this.#author = (options.author ?? 'tarspout').replace(/[<>\n]/g, '')
+    this.#lock = lock
+  }
+
+  /** @throws TarspoutError `ERR_STORE` */
+  static async open(options: GitStoreOptions): Promise<GitStore> {
+    const path = resolve(options.path)
+    const branch = options.branch ?? 'master'
+    if (branch === MARKER_BRANCH)
+      throw fault(`the output branch cannot be ${MARKER_BRANCH}, where markers go`, path)
+    await git(['check-ref-format', '--branch', branch])
+    if (!existsSync(path) || readdirSync(path).length === 0) {
+      mkdirSync(path, { recursive: true })
+      await git(['init', '--quiet', '--bare', `--initial-branch=${branch}`, path])
+    }
+    const bare = await git(['--git-dir', path, 'rev-parse', '--is-bare-repository'], [128])
+    if (bare.trim() !== 'true') throw fault(`${path} is there and is no bare git repository`, path)
+    const lock = await RepositoryLock.take(path)
+    const store = new GitStore(options, lock)
+    try {
+      await store.#start(options.fresh ?? false)
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+    return store
+  }
+
+  /** The head of the output branch (or another), or undefined if it has no commit. */
+  head(branch = this.branch): string | undefined {
+    return this.#heads.get(branch)
+  }
+
+  /**
+   * Commits an archive: all of it or nothing. Durable once it settles.
+   *
+   * @throws TarspoutError `ERR_ARCHIVE` for a path that is a file and a folder; `ERR_STORE` if git failed.
+   */
+  async commit(archive: ReceivedArchive): Promise<CommitRecord> {
+    const files = archive.entries.filter((entry) => !entry.isMarker)
+    const markers = archive.entries.filter((entry) => entry.isMarker)
+    await this.#startImport(archive.bytes >= KEEP_PACK_BYTES)
+    const received = performance.now() - archive.startedAt
+    const subject = `${count(archive.entries.length, 'entry', 'entries')}, ${count(archive.bytes, 'byte', 'bytes')}`
+    const facts = [
+      `Entries: ${archive.entries.length}`,
+      `Bytes: ${archive.bytes}`,
+      `Received-ms: ${received.toFixed(1)}`,
+    ]
+    const message = `${subject}\n\n${facts.join('\n')}\n`
+    try {
+      const branches = [this.branch]
+      await this.#addCommit(this.branch, message, files, archive, this.#overwrite)
+      for (const marker of markers) {
+        await this.#addCommit(MARKER_BRANCH, `marker ${marker.path}\n`, [marker], archive, true)
+        branches[1] = MARKER_BRANCH
+      }
+      await this.#checkpoint(branches)
+    } catch (error) {
+      if (!(error instanceof PathConflict)) throw await this.#giveUp(error)
+      await this.#forget()
+      throw error
+    }
+    return {
+      oid: this.#heads.get(this.branch) ?? '',
+      branch: this.branch,
+      entries: archive.entries.length,
+      bytes: archive.bytes,
+      markers: markers.length,
+      durationMs: performance.now() - archive.startedAt,
+    }
+  }
+
+  /**
+   * Commits files to the output branch, in place of everything that is there. A file of several blobs is these, one
+   * behind the other; the blobs are in the repository.
+   *
+   * @throws TarspoutError `ERR_ARCHIVE` for a path that is a file and a folder; `ERR_STORE` if git failed.
+   */
+  async commitFiles(files: ReadonlyMap<string, readonly string[]>, message: string): Promise<string> {
+    for (const path of files.keys()) {
+      for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
+        if (files.has(path.slice(0, at))) throw new PathConflict(path.slice(0, at), 'a folder, too')
+      }
+    }
+    await this.#startImport(false)
+    try {
+      await this.#beginCommit(this.branch, message)
+      await this.#git.write('deleteall\n')
+      for (const [path, [blob, ...more]] of files) {
+        if (more.length === 0) await this.#git.write(`M 100644 ${blob} ${quotePath(path)}\n`)
+        else await this.#addBlobs(path, [blob ?? '', ...more])
+      }
+      await this.#endCommit(this.branch)
+      await this.#checkpoint([this.branch])
+    } catch (error) {
+      throw await this.#giveUp(error)
+    }
+    return this.#heads.get(this.branch) ?? ''
+  }
+
+  get spoolFolder(): string {
+    return this.path
+  }
+
+  async pullMarker(marker: string, folder: string): Promise<'pulled' | 'none' | 'missing'> {
+    const head = this.#heads.get(MARKER_BRANCH)
+    if (head === undefined) return 'none'
+    return (await pull(this.path, head, marker, folder)) > 0 ? 'pulled' : 'missing'
+  }
+
+  async close(): Promise<void> {
+    this.#blobs?.close()
+    await this.#import?.close()
+    this.#import = undefined
+    await git(['--git-dir', this.path, '-c', 'gc.autoDetach=false', 'gc', '--auto', '--quiet'])
+    await this.#lock.release()
+  }
+
+  async #start(fresh: boolean): Promise<void> {
+    // What a killed process leaves behind.
+    const packs = join(this.path, 'objects/pack')
+    for (const name of readdirSync(packs))
+      if (name.startsWith('tmp_')) rmSync(join(packs, name), { force: true })
+    for (const branch of [this.branch, MARKER_BRANCH]) {
+      const ref = `refs/heads/${branch}`
+      if (fresh) await git(['--git-dir', this.path, 'update-ref', '-d', ref])
+      const head = (await git(['--git-dir', this.path, 'rev-parse', '--verify', '--quiet', ref], [1])).trim()
+      if (head !== '') this.#heads.set(branch, head)
+    }
+  }
+
+  async #startImport(keepPacks: boolean): Promise<FastImport> {
+    if (this.#import !== undefined && this.#import.keepPacks !== keepPacks) {
+      await this.#import.close()
+      this.#import = undefined
+    }
+    if (this.#import === undefined) {
+      this.#begun.clear()
+      this.#import = new FastImport(this.path, { keepPacks })
+      this.#lock.setWriter(this.#import.pid)
+    }
+    return this.#import
+  }
+
+  get #git(): FastImport {
+    if (this.#import === undefined) throw fault('the store is closed', this.path)
+    return this.#import
+  }
+
+  /** Sends one commit. It is nowhere to be seen before the checkpoint. */
+  async #addCommit(
+    branch: string,
+    message: string,
+    entries: readonly ReceivedEntry[],
+    archive: ReceivedArchive,
+    overwrite: boolean,
+  ): Promise<void> {
+    await this.#beginCommit(branch, message)
+    const bodies = gather(entries, overwrite)
+    const olds = await this.#look(bodies, this.#heads.has(branch), overwrite)
+    for (const [path, parts] of bodies) await this.#addFile(path, parts, olds.get(path), archive)
+    await this.#endCommit(branch)
+  }
+
+  async #beginCommit(branch: string, message: string): Promise<void> {
+    const seconds = Math.floor(Date.now() / 1000)
+    const head = this.#heads.get(branch)
+    const from = head === undefined || this.#begun.has(branch) ? '' : `from ${head}\n`
+    this.#begun.add(branch)
+    await this.#git.write(
+      `commit refs/heads/${branch}\nmark ${MARK}\ncommitter ${this.#author} <spout@tarspout> ${seconds} +0000\n` +
+        `data ${Buffer.byteLength(message)}\n${message}${from}`,
+    )
+  }
+
+  async #endCommit(branch: string): Promise<void> {
+    await this.#git.write('\n')
+    this.#heads.set(branch, await this.#git.ask(`get-mark ${MARK}\n`))
+  }
+
+  async #addBlobs(path: string, blobs: readonly string[]): Promise<void> {
+    this.#blobs ??= new BlobReader(this.path)
+    const chunks: Buffer[] = []
+    for (const blob of blobs) {
+      const size = await this.#blobs.open(blob)
+      for await (const piece of this.#blobs.content(size)) chunks.push(piece)
+    }
+    const content = Buffer.concat(chunks)
+    await this.#git.write(`M 100644 inline ${quotePath(path)}\ndata ${content.length}\n`)
+    await this.#git.write(content)
+    await this.#git.write('\n')
+  }
+
+  /** The blobs that are appended to, and whether a path is a file here and a folder there. */
+  async #look(
+    bodies: ReadonlyMap<string, readonly ReceivedEntry[]>,
+    hasParent: boolean,
+    overwrite: boolean,
+  ): Promise<Map<string, string>> {
+    const questions = new Map<string, Promise<string>>()
+    const ask = (path: string) => {
+      if (hasParent && !questions.has(path)) questions.set(path, this.#git.ask(`ls ${quotePath(path)}\n`))
+    }
+    const folders = new Set<string>()
+    for (const path of bodies.keys()) {
+      ask(path)
+      for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
+        const folder = path.slice(0, at)
+        if (folders.has(folder)) break
+        folders.add(folder)
+        ask(folder)
+      }
+    }
+    const olds = new Map<string, string>()
+    const answers = await Promise.all(questions.values())
+    let conflict: PathConflict | undefined
+    for (const [index, path] of [...questions.keys()].entries()) {
+      const [mode, , oid] = (answers[index] ?? '').split(/[ \t]/, 3)
+      const isFolder = mode === '040000'
+      if (folders.has(path) && mode !== 'missing' && !isFolder)
+        conflict ??= new PathConflict(path, 'a file in the parent commit')
+      // Overwriting a folder with a file is what Pachyderm allows.
+      if (bodies.has(path) && isFolder && !overwrite)
+        conflict ??= new PathConflict(path, 'a folder in the parent commit')
+      if (bodies.has(path) && mode === '100644' && !overwrite && oid !== undefined) olds.set(path, oid)
+    }
+    for (const path of bodies.keys())
+      if (folders.has(path)) conflict ??= new PathConflict(path, 'a folder in this archive')
+    if (conflict) throw conflict
+    return olds
+  }
+
+  async #addFile(
+    path: string,
+    parts: readonly ReceivedEntry[],
+    old: string | undefined,
+    archive: ReceivedArchive,
+  ): Promise<void> {
+    let oldSize = 0
+    if (old !== undefined) {
+      this.#blobs ??= new BlobReader(this.path)
+      oldSize = await this.#blobs.open(old)
+    }
+    const size = parts.reduce((sum, part) => sum + part.size, oldSize)
+    await this.#git.write(`M 100644 inline ${quotePath(path)}\ndata ${size}\n`)
+    if (old !== undefined && this.#blobs !== undefined) {
+      for await (const piece of this.#blobs.content(oldSize)) await this.#git.write(piece)
+    }
+    for (const part of parts) {
+      for (const piece of archive.spool.read(part.offset, part.size)) await this.#git.write(piece)
+    }
+    await this.#git.write('\n')
+  }
+
+  async #checkpoint(branches: readonly string[]): Promise<void> {
+    await this.#git.ask('checkpoint\nprogress durable\n')
+    for (const branch of branches) {
+      const head = this.#heads.get(branch)
+      if ((await this.#readRef(branch)) !== head) {
+        throw fault(`refs/heads/${branch} did not become ${head}: ${this.#git.complaint}`, this.path)
+      }
+    }
+  }
+
+  async #readRef(branch: string): Promise<string> {
+    try {
+      return readFileSync(join(this.path, 'refs/heads', branch), 'latin1').trim()
+    } catch {
+      return (await git(['--git-dir', this.path, 'rev-parse', `refs/heads/${branch}`])).trim()
+    }
+  }
+
+  /** Forgets what was sent since the last checkpoint. */
+  async #forget(): Promise<void> {
+    await this.#import?.kill()
+    this.#import = undefined
+    this.#heads.clear()
+    await this.#start(false)
+  }
+
+  async #giveUp(error: unknown): Promise<unknown> {
+    await this.#import?.kill()
+    this.#import = undefined
+    return error instanceof TarspoutError ? error : fault((error as Error).message, this.path, error)
+  }
+}
+
+/** Pachyderm finds it when the commit is finished, and the pipeline then waits for ever. */
+class PathConflict extends TarspoutError {
+  constructor(path: string, what: string) {
+    super('ERR_ARCHIVE', `path conflict: ${show(path)} is ${what}, and cannot be both file and folder`, {
+      entry: path,
+    })
+  }
+}
+
+function fault(message: string, path: string, cause?: unknown): TarspoutError {
+  return new TarspoutError('ERR_STORE', message, { path, cause })
+}
+
+/** The entries of each path: all of them, or with `overwrite` the last. */
+function gather(entries: readonly ReceivedEntry[], overwrite: boolean): Map<string, ReceivedEntry[]> {
+  const bodies = new Map<string, ReceivedEntry[]>()
+  for (const entry of entries) {
+    const parts = bodies.get(entry.path)
+    if (parts === undefined || overwrite) bodies.set(entry.path, [entry])
+    else parts.push(entry)
+  }
+  return bodies
+}
+
+function count(n: number, one: string, many: string): string {
+  return `${n} ${n === 1 ? one : many}`
+}

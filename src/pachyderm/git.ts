@@ -1,0 +1,49 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { TarspoutError } from '../errors.js'
+
+/** The environment for git: the caller's, without what would point git at another repository. */
+export function gitEnvironment(): NodeJS.ProcessEnv {
+  const environment = { ...process.env, LC_ALL: 'C' }
+  for (const name of Object.keys(environment))
+    if (name.startsWith('GIT_')) delete (environment as NodeJS.ProcessEnv)[name]
+  return environment
+}
+
+/**
+ * Runs git and returns what it printed.
+ *
+ * @throws TarspoutError `ERR_STORE` when git is missing or ends with another status than 0 (or `allowed`).
+ */
+export async function git(
+  args: readonly string[],
+  allowed: readonly number[] = [],
+  input = '',
+): Promise<string> {
+  const child = spawn('git', args, { env: gitEnvironment(), stdio: ['pipe', 'pipe', 'pipe'] })
+  child.stdin.on('error', () => {}) // git ended early, and says why
+  child.stdin.end(input)
+  let output = ''
+  let complaint = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    complaint += text
+  })
+  try {
+    const [status] = (await once(child, 'close')) as [number | null]
+    if (status === 0 || (status !== null && allowed.includes(status))) return output
+  } catch (cause) {
+    throw new TarspoutError('ERR_STORE', `git cannot be run: ${(cause as Error).message}`, { cause })
+  }
+  throw new TarspoutError('ERR_STORE', `git ${args.join(' ')}: ${complaint.trim()}`)
+}
+
+/** Puts files into a repository as blobs; returns their names, in order. */
+export async function hashFiles(repository: string, paths: readonly string[]): Promise<string[]> {
+  if (paths.length === 0) return []
+  const args = ['--git-dir', repository, 'hash-object', '-w', '--no-filters', '--stdin-paths']
+  const output = await git(args, [], paths.map((path) => `${path}\n`).join(''))
+  return output.trimEnd().split('\n')
+}

@@ -1,0 +1,65 @@
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { TarspoutError } from '../errors.js'
+
+const WAIT_MS = 10_000
+
+/**
+ * Keeps a second process from committing to a repository: an abstract socket, which goes with the process however it
+ * ends. A git process that a killed owner left behind finishes what it was told first; it is waited for.
+ */
+export class RepositoryLock {
+  readonly #server: Server
+  readonly #file: string
+
+  private constructor(server: Server, file: string) {
+    this.#server = server
+    this.#file = file
+  }
+
+  /** @throws TarspoutError `ERR_STORE` if another process holds it */
+  static async take(repository: string): Promise<RepositoryLock> {
+    const { dev, ino } = statSync(repository)
+    const server = createServer()
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (cause) => {
+        const message = `another tarspout commits to ${repository}`
+        reject(new TarspoutError('ERR_STORE', message, { path: repository, cause }))
+      })
+      server.listen(`\0tarspout-repository-${dev}-${ino}`, resolve)
+    })
+    server.unref()
+    const file = join(repository, 'tarspout.pid')
+    const deadline = performance.now() + WAIT_MS
+    while (isGit(readPid(file)) && performance.now() < deadline) await delay(10)
+    return new RepositoryLock(server, file)
+  }
+
+  /** The process that writes for the owner of the lock. */
+  setWriter(pid: number | undefined): void {
+    writeFileSync(this.#file, `${pid ?? ''}\n`)
+  }
+
+  async release(): Promise<void> {
+    rmSync(this.#file, { force: true })
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+}
+
+function readPid(file: string): number | undefined {
+  try {
+    return Number.parseInt(readFileSync(file, 'latin1'), 10) || undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isGit(pid: number | undefined): boolean {
+  try {
+    return pid !== undefined && readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('fast-import')
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,83 @@
+import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, relative, resolve } from 'node:path'
+import { TarspoutError } from '../errors.js'
+
+/** The folders that Pachyderm gives a pipeline, under `<root>/pfs`; a temporary root goes with it. */
+export class Workspace {
+  readonly root: string
+  readonly #isTemporary: boolean
+  readonly #made: string[] = []
+  readonly #links: string[] = []
+
+  /** @param root `/` serves programs that have `/pfs/out` written into them; by default a new temporary folder. */
+  constructor(root: string | undefined) {
+    this.#isTemporary = root === undefined
+    this.root = root === undefined ? mkdtempSync(join(tmpdir(), 'tarspout-')) : resolve(root)
+    this.#makeFolder(this.root)
+    this.#makeFolder(this.pfs)
+    this.#makeFolder(join(this.pfs, '.scratch'))
+  }
+
+  /** What `PFS_DIR` is set to. */
+  get pfs(): string {
+    return join(this.root, 'pfs')
+  }
+
+  /** A new scratch folder (0700). */
+  makeScratch(): string {
+    const path = join(this.pfs, '.scratch', randomUUID())
+    mkdirSync(path, { mode: 0o700 })
+    return path
+  }
+
+  /** `<pfs>/<name>` leads to `target` from now on. A dangling link is replaced, anything else is left alone. */
+  link(name: string, target: string): void {
+    const path = join(this.pfs, name)
+    mkdirSync(dirname(path), { recursive: true })
+    const there = lstatSync(path, { throwIfNoEntry: false })
+    if (there?.isSymbolicLink() && (this.#links.includes(path) || !existsSync(path))) rmSync(path)
+    else if (there !== undefined) {
+      throw new TarspoutError('ERR_STATE', `${path} is there already; is another run using ${this.root}?`, {
+        path,
+      })
+    }
+    // Relative, so that it leads there in a container, too.
+    symlinkSync(relative(dirname(path), target), path)
+    if (!this.#links.includes(path)) this.#links.push(path)
+  }
+
+  /** Removes what was made, nothing else. */
+  remove(): void {
+    for (const path of this.#links) rmSync(path, { force: true })
+    if (this.#isTemporary) rmSync(this.root, { recursive: true, force: true })
+    for (const path of this.#made.toReversed()) {
+      try {
+        rmdirSync(path)
+      } catch {
+        // not empty: not all of it is ours; or gone with the temporary root
+      }
+    }
+  }
+
+  #makeFolder(path: string): void {
+    if (existsSync(path)) return
+    mkdirSync(path, { mode: 0o700, recursive: true })
+    this.#made.push(path)
+  }
+}
+
+/** Makes a FIFO that only its owner may open. */
+export async function makeFifo(path: string): Promise<void> {
+  const child = spawn('mkfifo', ['-m', '600', path], { stdio: ['ignore', 'ignore', 'pipe'] })
+  let complaint = ''
+  child.stderr.on('data', (text) => {
+    complaint += text
+  })
+  const [status] = (await once(child, 'close')) as [number]
+  if (status !== 0)
+    throw new TarspoutError('ERR_STATE', complaint.trim() || `mkfifo ended with ${status}`, { path })
+}

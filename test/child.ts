@@ -1,0 +1,68 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+/** A script of test/spout/children in its own process, which tells what it does line by line. */
+export class Child {
+  readonly process: ChildProcess
+  readonly #lines: string[] = []
+  readonly #wakers = new Set<() => void>()
+  #taken = 0
+  #over = false
+  #stderr = ''
+
+  constructor(script: string, words: readonly string[] = [], nodeOptions: readonly string[] = []) {
+    const path = fileURLToPath(new URL(`spout/children/${script}.js`, import.meta.url))
+    this.process = spawn(process.execPath, [...nodeOptions, path, ...words], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.process.stderr?.setEncoding('utf8').on('data', (text) => {
+      this.#stderr += text
+    })
+    if (!this.process.stdout) throw new Error('no stdout')
+    createInterface({ input: this.process.stdout })
+      .on('line', (line) => {
+        this.#lines.push(line)
+        this.#wake()
+      })
+      .on('close', () => {
+        this.#over = true
+        this.#wake()
+      })
+  }
+
+  #wake() {
+    for (const waker of this.#wakers) waker()
+    this.#wakers.clear()
+  }
+
+  /** Waits for the next line that begins so; fails if the process ends first. */
+  async line(beginning: string): Promise<string> {
+    for (;;) {
+      while (this.#taken < this.#lines.length) {
+        const line = this.#lines[this.#taken++] ?? ''
+        if (line.startsWith(beginning)) return line
+      }
+      if (this.#over)
+        throw new Error(`ended before "${beginning}": ${this.#lines.join(', ')}\n${this.#stderr}`)
+      await new Promise<void>((resolve) => this.#wakers.add(resolve))
+    }
+  }
+
+  get stderr(): string {
+    return this.#stderr
+  }
+
+  /** Settles with the exit code, or the signal the process died of; kills it if that takes longer than `limitMs`. */
+  async ended(limitMs = 20_000): Promise<number | string | null> {
+    const limit = setTimeout(() => this.process.kill('SIGKILL'), limitMs)
+    if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, 'exit')
+    clearTimeout(limit)
+    return this.process.signalCode ?? this.process.exitCode
+  }
+
+  kill(): void {
+    this.process.kill('SIGKILL')
+  }
+}

@@ -1,0 +1,367 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import test, { type ExecutionContext } from 'ava'
+import { git, type Program, sh, tarspout, temporaryFolder } from './support/processes.js'
+
+interface Fixture {
+  folder: string
+  repository: string
+  /** Writes the specification and runs it. */
+  run(spec: object, ...args: string[]): Program
+  git(...args: string[]): Promise<string>
+}
+
+function prepare(t: ExecutionContext): Fixture {
+  const folder = temporaryFolder(t)
+  const repository = join(folder, 'spout.git')
+  return {
+    folder,
+    repository,
+    run(spec, ...args) {
+      writeFileSync(join(folder, 'spec.json'), JSON.stringify({ pipeline: { name: 'spout' }, ...spec }))
+      return tarspout(t, folder, 'run', 'spec.json', '--repo', repository, ...args)
+    },
+    git: (...args) => git(t, repository, ...args),
+  }
+}
+
+const script = (...lines: string[]) => ({ cmd: ['sh', '-e'], stdin: lines })
+const log = async ({ git }: Fixture, branch = 'master') => (await git('rev-list', '--count', branch)).trim()
+
+// The subtests of Pachyderm's TestSpout, with the writers they name.
+
+test('SpoutBasic: GNU tar in a shell loop, one file that grows by each commit', async (t) => {
+  const fixture = prepare(t)
+  const program = fixture.run(
+    {
+      transform: script(
+        'cd $(mktemp -d)',
+        'while :; do',
+        'sleep 0.05',
+        'date > date',
+        'tar -cf $PFS_DIR/out ./date*',
+        'done',
+      ),
+      spout: {},
+    },
+    '--commits',
+    '5',
+  )
+  const { code, stdout, stderr } = await program.result
+  t.is(code, 0, stdout + stderr)
+  t.is(await log(fixture), '5')
+  let size = 0
+  for (const back of [4, 3, 2, 1, 0]) {
+    t.is(await fixture.git('ls-tree', '-r', '--name-only', `master~${back}`), 'date')
+    const next = Number(await fixture.git('cat-file', '-s', `master~${back}:date`))
+    t.true(next > size)
+    size = next
+  }
+})
+
+test('SpoutOverwrite: one file whose size stays the same', async (t) => {
+  const fixture = prepare(t)
+  const lines = ['cd $(mktemp -d)', 'while :; do', 'date > date', 'tar -cf $PFS_DIR/out ./date*', 'done']
+  const { code } = await fixture.run(
+    { transform: script(...lines), spout: { overwrite: true } },
+    '--commits',
+    '5',
+  ).result
+  t.is(code, 0)
+  const sizes = [0, 1, 2, 3, 4].map((back) => fixture.git('cat-file', '-s', `master~${back}:date`))
+  t.is(new Set(await Promise.all(sizes)).size, 1)
+})
+
+test('SpoutMarker: the marker is pulled at the start, and survives until --fresh', async (t) => {
+  const fixture = prepare(t)
+  const spec = {
+    transform: script(
+      'cd $(mktemp -d)',
+      'mkdir mymark',
+      'cp $PFS_DIR/mymark/test mymark/test 2>/dev/null || :',
+      'echo $MARK >> mymark/test',
+      'tar -cf $PFS_DIR/out ./mymark/test',
+    ),
+    spout: { marker: 'mymark' },
+  }
+  const withMark = (mark: string) => ({ ...spec, transform: { ...spec.transform, env: { MARK: mark } } })
+  t.is((await fixture.run(withMark('x')).result).code, 0)
+  t.is((await fixture.run(withMark('x')).result).code, 0)
+  t.is((await fixture.run(withMark('.')).result).code, 0)
+  t.is(await fixture.git('show', 'marker:mymark/test'), 'x\nx\n.')
+  t.is(await log(fixture, 'marker'), '3')
+  t.is(await fixture.git('ls-tree', '-r', '--name-only', 'master'), '')
+  t.is(await log(fixture), '3')
+  t.is((await fixture.run(withMark('.'), '--fresh').result).code, 0)
+  t.is(await fixture.git('show', 'marker:mymark/test'), '.')
+})
+
+test('SpoutInputValidation: a spout with an input is not started', async (t) => {
+  const fixture = prepare(t)
+  const { code, stderr } = await fixture.run({
+    transform: { cmd: ['x'] },
+    spout: {},
+    input: { pfs: { repo: 'r', glob: '/' } },
+  }).result
+  t.is(code, 1)
+  t.regex(stderr, /must not have an input/)
+  t.false(existsSync(fixture.repository))
+})
+
+test('SpoutRapidOpenClose: a thousand archives in a row, none skipped, one in each commit', async (t) => {
+  const fixture = prepare(t)
+  const writer = `
+import io, os, tarfile
+for number in range(1000):
+    with open(os.environ['PFS_DIR'] + '/out', 'wb') as fifo:
+        with tarfile.open(fileobj=fifo, mode='w|') as archive:
+            info = tarfile.TarInfo('test%d' % number); info.size = 1
+            archive.addfile(info, io.BytesIO(b'x'))
+`
+  const { code } = await fixture.run({ transform: { cmd: ['python3', '-c', writer] }, spout: {} }).result
+  t.is(code, 0)
+  const names = await fixture.git('log', '--reverse', '--format=', '--name-status')
+  t.deepEqual(
+    names.split('\n'),
+    Array.from({ length: 1000 }, (_, number) => `A\ttest${number}`),
+  )
+})
+
+test('SpoutHammer: a loop without a pause', async (t) => {
+  const fixture = prepare(t)
+  const lines = [
+    'cd $(mktemp -d)',
+    'while :; do',
+    'echo hello >> f',
+    'tar -cf $PFS_DIR/out f',
+    'echo "" | $PFS_DIR/out || :',
+    'done',
+  ]
+  const { code } = await fixture.run({ transform: script(...lines), spout: {} }, '--commits', '5').result
+  t.is(code, 0)
+  t.is(await log(fixture), '5')
+})
+
+test("SpoutPython: Python's tarfile on one open FIFO, two entries of one name in each archive", async (t) => {
+  const fixture = prepare(t)
+  const writer = `
+import io, os, sys, tarfile
+with open(os.environ['PFS_DIR'] + '/out', 'wb') as fifo:
+    for _ in range(5):
+        with tarfile.open(fileobj=fifo, mode='w|', encoding='utf-8') as archive:
+            for _ in range(2):
+                info = tarfile.TarInfo('data'); info.size = 2048; info.mode = 0o600
+                archive.addfile(info, io.BytesIO(b'x' * 2048))
+sys.exit(1)
+`
+  const { code } = await fixture.run(
+    { transform: { cmd: ['python3', '-c', writer] }, spout: {} },
+    '--commits',
+    '10',
+  ).result
+  t.is(code, 0)
+  for (const back of [9, 5, 0]) {
+    t.is(await fixture.git('cat-file', '-s', `master~${back}:data`), String(4096 * (10 - back)))
+  }
+})
+
+test('the command gets its input, environment and folder, its output comes with a prefix', async (t) => {
+  const fixture = prepare(t)
+  const { code, stdout } = await fixture.run({
+    transform: {
+      ...script(
+        'echo $PPS_PIPELINE_NAME $PACH_JOB_ID $WHO $(pwd)',
+        'test -p $PFS_DIR/out',
+        'stat -Lc %a $PFS_DIR/out $(dirname $(readlink -f $PFS_DIR/out))',
+      ),
+      env: { WHO: 'me' },
+      working_dir: '/usr',
+    },
+    spout: {},
+  }).result
+  t.is(code, 0)
+  t.regex(stdout, /^spout \| spout spout me \/usr$/m)
+  t.regex(stdout, /^spout \| 600\nspout \| 700$/m)
+})
+
+test('a command that fails is started again, with the FIFO it had; one that succeeds is not', async (t) => {
+  const fixture = prepare(t)
+  const lines = ['readlink $PFS_DIR/out', 'if [ -e been ]; then exit 0; fi', 'touch been', 'exit 7']
+  const { code, stdout } = await fixture.run({ transform: script(...lines), spout: {} }).result
+  t.is(code, 0)
+  const [first, second, ...more] = [...stdout.matchAll(/^spout \| (.*)$/gm)].map(([, line]) => line)
+  t.is(first, second)
+  t.deepEqual(more, [])
+  t.regex(stdout, /ended with 7, starts again/)
+  t.regex(stdout, /ended with 0, is not started again/)
+})
+
+test('an accepted return code and SIGPIPE count as success', async (t) => {
+  const fixture = prepare(t)
+  const accepted = { ...script('exit 3'), accept_return_code: [3] }
+  t.regex(
+    (await fixture.run({ transform: accepted, spout: {} }).result).stdout,
+    /ended with 3, is not started again/,
+  )
+  t.regex(
+    (await fixture.run({ transform: script('kill -PIPE $$'), spout: {} }).result).stdout,
+    /ended with SIGPIPE, is not/,
+  )
+})
+
+test('after an archive that is no tar the command is killed, and started with a new FIFO', async (t) => {
+  const fixture = prepare(t)
+  const lines = [
+    'readlink $PFS_DIR/out',
+    'if [ -e been ]; then echo x > f; tar -cf $PFS_DIR/out f; exit 0; fi',
+    'touch been',
+    'yes | head -c 1000 > $PFS_DIR/out',
+    'sleep 1000',
+  ]
+  const { code, stdout, stderr } = await fixture.run({ transform: script(...lines), spout: {} }).result
+  t.is(code, 1)
+  t.regex(stderr, /not committed: .*checksum/)
+  const [first, second] = [...stdout.matchAll(/^spout \| (.*)$/gm)].map(([, line]) => line)
+  t.not(first, second)
+  t.is(await log(fixture), '1')
+})
+
+test('a command that is not there ends the run with its code', async (t) => {
+  const fixture = prepare(t)
+  const { code, stderr } = await fixture.run({ transform: { cmd: ['no-such-command'] }, spout: {} }).result
+  t.is(code, 1)
+  t.is(stderr, 'tarspout: spawn no-such-command ENOENT\n')
+})
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  test(`${signal} leaves no process, FIFO or folder behind`, async (t) => {
+    const fixture = prepare(t)
+    const program = fixture.run({
+      transform: script(
+        'trap "" INT TERM',
+        'echo pfs $PFS_DIR',
+        '(echo child $(exec sh -c "echo \\$PPID"); sleep 1000) &',
+        'sleep 1001 | cat',
+        'sleep 1000',
+      ),
+      spout: {},
+    })
+    await program.printed(/child \d+/)
+    await program.printed(/pfs \S+/)
+    const pfs = /pfs (\S+)/.exec(program.stdout)?.[1] ?? ''
+    t.true(existsSync(join(pfs, 'out')))
+    const started = /process (\d+)/.exec(program.stdout)?.[1]
+    program.child.kill(signal)
+    const { code, stderr } = await program.result
+    t.is(code, 130, stderr)
+    t.false(existsSync(join(pfs, '..')))
+    // No process is left in the group of the command.
+    t.not((await sh(t, fixture.folder, `kill -0 -- -${started}`)).code, 0)
+  })
+}
+
+test('a root that is given is cleared of what was made in it, and nothing else', async (t) => {
+  const fixture = prepare(t)
+  const root = join(fixture.folder, 'root')
+  mkdirSync(join(root, 'pfs', 'mine'), { recursive: true })
+  const { code } = await fixture.run(
+    {
+      transform: script('test -p root/pfs/out'),
+      spout: {},
+    },
+    '--root',
+    root,
+  ).result
+  t.is(code, 0)
+  t.deepEqual(readdirSync(join(root, 'pfs')), ['mine'])
+})
+
+test('the output branch is honoured, and --json prints events', async (t) => {
+  const fixture = prepare(t)
+  const lines = ['echo x > f', 'tar -cf $PFS_DIR/out f']
+  const { stdout } = await fixture.run(
+    { transform: script(...lines), spout: {}, output_branch: 'prod' },
+    '--json',
+  ).result
+  const events = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { event: string; branch?: string })
+  t.deepEqual(events.map(({ event }) => event).sort(), ['commit', 'exit', 'start'])
+  t.is(events.find(({ event }) => event === 'commit')?.branch, 'prod')
+  t.is(await log(fixture, 'prod'), '1')
+})
+
+test('--for ends a run that would not end', async (t) => {
+  const fixture = prepare(t)
+  const { code } = await fixture.run({ transform: script('sleep 1000'), spout: {} }, '--for', '300ms').result
+  t.is(code, 0)
+})
+
+// The whole of it, with our own writer.
+
+const WRITER = `
+import { openSpout } from 'tarspout'
+import { appendFileSync } from 'node:fs'
+const options = JSON.parse(process.env.OPTIONS)
+const spout = await openSpout(options)
+async function* numbers() { for (let n = 0; n < Number(process.env.COUNT); n++) yield n }
+await spout.run(numbers(), {
+  toEntry: (n) => ({ name: 'n' + n, data: 'body ' + n }),
+  maxEntries: 10,
+  onDelivered: (items) => appendFileSync(process.env.DELIVERED, items.map((n) => 'n' + n + '\\n').join('')),
+})
+await spout.close()
+`
+
+const writer = { cmd: [process.execPath, '--input-type=module', '-e', WRITER], working_dir: process.cwd() }
+
+for (const options of [
+  { connection: 'per-archive' },
+  { connection: 'persistent' },
+  { connection: 'per-archive', confirm: 'committed' },
+  { connection: 'persistent', confirm: 'committed' },
+]) {
+  test(`openSpout(${JSON.stringify(options)}): every archive is one commit, in order`, async (t) => {
+    const fixture = prepare(t)
+    const env = {
+      OPTIONS: JSON.stringify(options),
+      COUNT: '500',
+      DELIVERED: join(fixture.folder, 'delivered'),
+    }
+    const { code, stdout, stderr } = await fixture.run({
+      transform: { ...writer, env },
+      spout: { overwrite: true },
+    }).result
+    t.is(code, 0, stdout + stderr)
+    const names = (await fixture.git('log', '--reverse', '--format=', '--name-only')).split('\n')
+    t.deepEqual([...names].sort(), Array.from({ length: 500 }, (_, n) => `n${n}`).sort())
+    t.is(await log(fixture), '50')
+    t.is(readFileSync(env.DELIVERED, 'utf8').split('\n').length, 501)
+  })
+}
+
+test('a runner that is killed has committed everything that a spout was told is delivered', async (t) => {
+  const fixture = prepare(t)
+  const delivered = join(fixture.folder, 'delivered')
+  const env = { OPTIONS: '{"connection":"persistent"}', COUNT: '3000', DELIVERED: delivered }
+  for (const commits of [5, 11, 40]) {
+    const program = fixture.run({ transform: { ...writer, env }, spout: { overwrite: true } }, '--fresh')
+    await program.printed(new RegExp(`commit ${commits} `))
+    const group = /process (\d+)/.exec(program.stdout)?.[1]
+    program.child.kill('SIGKILL')
+    await sh(t, fixture.folder, `kill -KILL -- -${group} || :`)
+    await program.result
+    // Opening waits for the git process that was left behind.
+    await tarspout(t, fixture.folder, 'receive', 'none', '--repo', fixture.repository).result
+    const there = new Set((await fixture.git('ls-tree', '-r', '--name-only', 'master')).split('\n'))
+    const told = readFileSync(delivered, 'utf8').split('\n').slice(0, -1)
+    t.true(told.length > 0)
+    t.deepEqual(
+      told.filter((name) => !there.has(name)),
+      [],
+    )
+    t.is(await fixture.git('fsck', '--strict', '--no-dangling'), '')
+    writeFileSync(delivered, '')
+  }
+})
