@@ -6,8 +6,8 @@ export function abortError(reason: unknown): Error {
 }
 
 /**
- * Calls `abort` with the signal's reason when it aborts, unless `target` was collected before: a signal that lives long
- * holds nothing.
+ * Calls `abort` with the signal's reason when it aborts, or now if it has, unless `target` was collected before: a signal
+ * that lives long holds nothing.
  *
  * @returns a function that stops listening
  */
@@ -17,6 +17,7 @@ export function onAbort<T extends object>(
   abort: (target: T, reason: unknown) => void,
 ): () => void {
   if (!signal) return () => {}
+  if (signal.aborted) abort(target, signal.reason)
   const weak = new WeakRef(target)
   const listener = (): void => {
     const alive = weak.deref()
