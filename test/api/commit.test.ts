@@ -140,6 +140,19 @@ test('an entry without data is an empty file', async (t) => {
   )
 })
 
+test('shared memory is sent as it was when it was added, however much there is', async (t) => {
+  const sizes = [100, 16 << 10, (16 << 10) + 1, 300_000]
+  const entries = await sent(t, (commit) => {
+    for (const size of sizes) {
+      const memory = shared(pattern(size))
+      commit.add(`${size}`, new Uint8Array(memory))
+      commit.add(`${size}-whole`, memory)
+      new Uint8Array(memory).fill(0)
+    }
+  })
+  t.true(entries.every(({ name, body }) => body.equals(pattern(Number(name.split('-')[0])))))
+})
+
 test('strings are sent as UTF-8', async (t) => {
   const text = 'é😀\0'.repeat(9000)
   const [small, large] = await sent(t, (commit) => {
@@ -190,6 +203,28 @@ test('entries keep the order of the calls behind bodies that are still read', as
     entries.map(({ body }) => body.toString()),
     [...expected, 'last'],
   )
+})
+
+test('an entry added when the first of two bodies was read still waits for the second', async (t) => {
+  const entries = await sent(t, async (commit) => {
+    let goOn = (): void => {}
+    const waits = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    commit.add('a', ['a'])
+    commit.add(
+      'b',
+      (async function* () {
+        await waits
+        yield 'b'
+      })(),
+    )
+    await until('the first is in', () => commit.entries === 1)
+    await new Promise(setImmediate)
+    t.false(commit.add('c', 'c'))
+    goOn()
+  })
+  t.deepEqual(namesOf(entries), ['a', 'b', 'c'])
 })
 
 test('ready() settles once the bodies before it were read, and add() goes on', async (t) => {
@@ -752,7 +787,10 @@ for (const isEnding of [false, true]) {
     )
     commit.add('b', 'b')
     const ended = isEnding ? outcome(() => commit.end()) : outcome(() => commit.ready())
-    const told = await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 15_000, 'nothing'))])
+    const told = await Promise.race([
+      ended,
+      new Promise((resolve) => setTimeout(resolve, 15_000, 'nothing').unref()),
+    ])
     t.is(told, 'ERR_FIFO_NO_READER')
     const cat = new Cat(t, fifo.path)
     const next = spout.beginCommit()

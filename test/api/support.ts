@@ -116,21 +116,6 @@ export class HeldReader {
     return taken
   }
 
-  /** Reads to the end of file, and says how many bytes that were. */
-  async rest(): Promise<number> {
-    const piece = Buffer.alloc(65_536)
-    for (let bytes = 0; ; ) {
-      try {
-        const count = readSync(this.#fd, piece)
-        if (count === 0) return bytes
-        bytes += count
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
-        await delay(1)
-      }
-    }
-  }
-
   async #read(target: Buffer, offset: number): Promise<number> {
     for (;;) {
       try {
