@@ -302,21 +302,20 @@ void Channel::Saw(fifo::Sight sight, int64_t now) {
   switch (sight) {
     case fifo::Sight::kReaderOpened:
       readers_moved_ = true;
-      CurrentTrail().Opened(now);
+      MarkTrails([&](ReaderTrail* trail) { trail->Opened(now); });
       break;
     case fifo::Sight::kReaderClosed:
       readers_moved_ = true;
-      CurrentTrail().Closed(now);
+      MarkTrails([&](ReaderTrail* trail) { trail->Closed(now); });
       if (state_ == State::kHolding) hold_until_ = std::min(hold_until_, now + kLingerNs);
       break;
     case fifo::Sight::kRead:
-      CurrentTrail().Read();
-      if (trail_.HasPassed() && !next_trail_.WasFirstRead()) next_trail_.Reset(true);
+      MarkTrails([](ReaderTrail* trail) { trail->Read(); });
       break;
     case fifo::Sight::kOverflow:
       readers_moved_ = true;
       own_closes_ = 0;
-      CurrentTrail().Overflowed();
+      MarkTrails([](ReaderTrail* trail) { trail->Overflowed(); });
       break;
     case fifo::Sight::kWriterClosed:
       if (own_closes_ > 0) {
@@ -443,7 +442,7 @@ bool Channel::Opening(int64_t now) {
     return true;
   }
   if (FailOverdue(now)) return true;
-  WakeAt(now + backoff_.Next());
+  WakeAt(now + backoff_.Next(now - no_reader_since_));
   return false;
 }
 
@@ -626,7 +625,7 @@ int64_t Channel::SendLimit() {
     return std::max(head_end, std::min(window_.FinishedEnd(), head.start + room));
   }
   // One in flight; behind it only what proves it committed.
-  const bool is_proved_by_next = (options_.must_commit && trail_.IsRead()) || head.IsNudge();
+  const bool is_proved_by_next = options_.must_commit && trail_.IsRead() && !head.IsNudge();
   if (is_proved_by_next && window_.ArchiveCount() > 1) return window_.EndOf(window_.At(1));
   return head_end;
 }
@@ -680,7 +679,18 @@ bool Channel::AwaitReader(int64_t now) {
 
 void Channel::KeepWithinRoom(int64_t consumed) {
   if (!options_.is_raw && window_.nxt() - window_.base() <= options_.retain_bytes) return;
-  window_.ReleaseTo(options_.maps_pages ? std::min(consumed, window_.nxt()) : window_.nxt());
+  const int64_t to = options_.maps_pages ? std::min(consumed, window_.nxt()) : window_.nxt();
+  if (options_.spills) {
+    const int64_t from = std::max(spilled_to_, window_.base());
+    if (window_.nxt() - from <= options_.retain_bytes) return;
+    bool has_failed = false;
+    spilled_to_ = window_.MoveSegments(from, to, [&](Segment* segment) {
+      has_failed = !spill_.Take(segment);
+      return !has_failed;
+    });
+    if (!has_failed) return;
+  }
+  window_.ReleaseTo(to);
 }
 
 // ---- judging
@@ -716,6 +726,15 @@ bool Channel::JudgeHead(int64_t consumed, int64_t now) {
         return false;
       }
     }
+    if (options_.must_commit && is_tracked_) {
+      // What is written next must not be read before the reports of this archive's reads are in.
+      AwaitLateReport();
+      engine_.DrainSights();
+      if (trail_.IsDoubtful()) {
+        Enter(State::kDraining);
+        return true;
+      }
+    }
     trail_.MarkRead();
     settle_until_ = 0;
   }
@@ -724,11 +743,15 @@ bool Channel::JudgeHead(int64_t consumed, int64_t now) {
     return true;
   }
   if (consumed > head.end) {
-    if (trail_.IsFinishedByReadingOn()) {
-      DeliverHead(consumed);
-    } else {
+    if (!trail_.IsFinishedByReadingOn()) {
       Enter(State::kDraining);
+      return true;
     }
+    if (is_tracked_ && !trail_.MayHavePassed()) {
+      WakeAt(now + kLateReportNs);  // the report of the read that shows it is on its way
+      return false;
+    }
+    DeliverHead(consumed);
     return true;
   }
   if (window_.ArchiveCount() == 1) {
@@ -792,8 +815,14 @@ void Channel::DeliverHead(int64_t consumed) {
   const bool is_quiet = trail_.IsQuiet();
   quiet_archives_ = is_quiet ? quiet_archives_ + 1 : 0;
   if (window_.IsEmpty()) return;
-  if (trail_.HasPassed()) {
+  if (trail_.MayHavePassed()) {
     trail_ = std::exchange(next_trail_, ReaderTrail());
+    return;
+  }
+  if (consumed > window_.una() && trail_.IsTouched()) {
+    // Sent with the one before it, while several were in flight: whose read was the last before the
+    // touch?
+    Enter(State::kDraining);
     return;
   }
   StartHead(consumed > window_.una());

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/spill.h"
 #include "fifo/fifo.h"
 #include "fifo/watch.h"
 #include "send_window/reader_trail.h"
@@ -174,18 +175,21 @@ class Channel : public std::enable_shared_from_this<Channel> {
   std::atomic<bool> is_scheduled{false};  // any thread
 
  private:
-  // Sleeps between looks at something that gives no event: 1 ms, doubling to 20 ms.
+  // Sleeps between looks at something that gives no event: 1 ms, doubling to 20 ms,
+  // and to 80 ms once a second was waited.
   class Backoff {
    public:
-    int64_t Next() {
+    int64_t Next(int64_t waited_ns = 0) {
       const int64_t delay = next_;
-      next_ = next_ * 2 < kMost ? next_ * 2 : kMost;
+      const int64_t most = waited_ns > kLongNs ? kMostLater : kMost;
+      next_ = next_ * 2 < most ? next_ * 2 : most;
       return delay;
     }
     void Reset() { next_ = kLeast; }
 
    private:
     static constexpr int64_t kLeast = 1'000'000, kMost = 20'000'000;
+    static constexpr int64_t kLongNs = 1'000'000'000, kMostLater = 80'000'000;
     int64_t next_ = kLeast;
   };
 
@@ -233,7 +237,14 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void AppendNudge(int64_t now);
   void Narrow();
   void Rest(int64_t now);
-  ReaderTrail& CurrentTrail() { return trail_.HasPassed() ? next_trail_ : trail_; }
+  // Each thing seen goes to the trail it is about; to both while that cannot be told.
+  template <typename Mark>
+  void MarkTrails(Mark mark) {
+    const bool may_be_next = trail_.MayHavePassed();
+    if (may_be_next) mark(&next_trail_);
+    if (!trail_.HasPassed()) mark(&trail_);
+    if (!may_be_next && trail_.MayHavePassed()) next_trail_.Reset(true);
+  }
 
   // When things go wrong.
   bool WatchForLoss(int64_t consumed, int64_t now);
@@ -274,6 +285,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   fifo::Fd write_end_;
   State state_ = State::kIdle;
   SendWindow window_;
+  Spill spill_;
+  int64_t spilled_to_ = 0;  // bytes before are in the temporary file
   ReaderTrail trail_;       // of the head archive
   ReaderTrail next_trail_;  // of the one behind it, once trail_ has passed
   std::vector<Item> taken_;

@@ -37,12 +37,12 @@ void ReaderTrail::Closed(int64_t now_ns) {
 
 void ReaderTrail::Read() {
   if (is_read_) {
-    // With no path yet this may be the archive's own last read, reported late: the sample that
-    // shows bytes past the archive consumed decides then.
     if (IsFinish()) {
       passed_ = true;
     } else if (IsTouched()) {
       doubtful_ = true;
+    } else {
+      may_have_passed_ = true;
     }
     return;
   }

@@ -61,6 +61,9 @@ class ReaderTrail {
   // The archive was read, a living reader's way of finishing was seen, and then a read: what
   // follows in the queue belongs to the next archive's trail.
   bool HasPassed() const { return passed_; }
+  // So it is, or a read came that may be the archive's own last one, reported late: what follows
+  // belongs to either.
+  bool MayHavePassed() const { return passed_ || may_have_passed_; }
   // Whether bytes past the archive having been consumed proves that it was committed.
   bool IsFinishedByReadingOn() const;
 
@@ -74,6 +77,7 @@ class ReaderTrail {
   bool is_read_ = false;
   bool doubtful_ = false;
   bool passed_ = false;
+  bool may_have_passed_ = false;
   bool overflowed_ = false;
   bool quiet_ = true;
   Path path_ = Path::kNone;

@@ -92,15 +92,17 @@ class SendWindow {
   // Releases kept bytes before `position` (at most nxt) although their archive is undelivered.
   void ReleaseTo(int64_t position);
 
-  // The oldest kept segment that ends at or before `limit` and that `accept` takes, to be moved
-  // elsewhere by Replace. For spilling: its bytes stay the same, only their place changes.
-  template <typename Accept>
-  Segment* FindSegment(int64_t limit, Accept accept) {
-    for (Kept& kept : segments_) {
-      if (kept.start + static_cast<int64_t>(kept.segment.size) > limit) return nullptr;
-      if (accept(kept.segment)) return &kept.segment;
+  // Moves the kept segments that lie in [from, to) elsewhere: move(segment) may change where a
+  // segment's bytes are, not what they are; false ends it. Returns how far it came.
+  template <typename Move>
+  int64_t MoveSegments(int64_t from, int64_t to, Move move) {
+    for (size_t i = IndexAt(from); i < segments_.size(); ++i) {
+      Kept& kept = segments_[i];
+      const int64_t stop = kept.start + static_cast<int64_t>(kept.segment.size);
+      if (stop > to || (kept.start >= from && !move(&kept.segment))) break;
+      from = stop;
     }
-    return nullptr;
+    return from;
   }
 
  private:
