@@ -295,6 +295,7 @@ export class Commit {
   }
 
   #fitsTemplate(options: EntryOptions | undefined): boolean {
+    if (options !== undefined && typeof options !== 'object') return false
     for (const name in options) {
       if (!TEMPLATE_OPTIONS.has(name)) return false
     }
