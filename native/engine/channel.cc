@@ -965,7 +965,7 @@ void Channel::OpenWriteEnd(fifo::Fd fd, int64_t now) {
   write_end_ = std::move(fd);
   ++counters.opens;
   counters.has_reader = 1;
-  if (fifo::Capacity(write_end_) < options_.pipe_size)
+  if (fifo::Capacity(write_end_) != options_.pipe_size)
     fifo::SetCapacity(write_end_, options_.pipe_size);
   counters.pipe_capacity = fifo::Capacity(write_end_);
   if (no_reader_since_ != 0) {

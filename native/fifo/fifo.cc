@@ -77,8 +77,8 @@ bool HasReader(const Fd& write_end) {
 
 void SetCapacity(const Fd& fd, int64_t bytes) {
   constexpr int64_t kPage = 4096;
-  for (int64_t wish = bytes; wish >= kPage && Capacity(fd) < bytes; wish /= 2) {
-    if (Capacity(fd) >= wish) return;
+  const int64_t before = Capacity(fd);
+  for (int64_t wish = bytes; wish >= kPage && (wish > before || wish == bytes); wish /= 2) {
     if (Retry([&] { return ::fcntl(fd.get(), F_SETPIPE_SZ, static_cast<int>(wish)); }) >= 0) return;
   }
 }

@@ -58,8 +58,8 @@ int64_t Unread(const Fd& fd);
 // Whether any reader has the FIFO open: poll(2) raises POLLERR on a write end without one.
 bool HasReader(const Fd& write_end);
 
-// Asks for a pipe capacity (F_SETPIPE_SZ), halving the wish until the kernel grants it or one page
-// is reached.
+// Asks for a pipe capacity (F_SETPIPE_SZ); a larger one than there is, refused, is asked for by
+// halves.
 void SetCapacity(const Fd& fd, int64_t bytes);
 int64_t Capacity(const Fd& fd);
 

@@ -338,16 +338,9 @@ export class Commit {
     if (header && !isSeparate) this.#put(header, marker)
     this.#state = 'ending'
     this.#core.hasRoom = native.finish()
-    let last = this.#delivery
-    if (header && isSeparate) {
-      const { archive, delivery } = this.#core.begin()
-      native.addEncoded(header, marker)
-      this.#core.hasRoom = native.finish()
-      last = this.#delivery.then((first) => delivery.then(() => first))
-      last.catch(() => this.#core.forget(archive))
-    }
+    if (header && isSeparate) await this.#core.beforeClose(this.#sendMarker(header, marker))
     this.#onEnd()
-    const { attempts, blockedMs } = await last
+    const { attempts, blockedMs } = await this.#delivery
     return {
       archive: this.archive,
       entries: this.#entries,
@@ -356,6 +349,20 @@ export class Commit {
       confirmed: this.#core.settings.committed ? 'committed' : 'read',
       deliveredAt: Date.now(),
       blockedMs,
+    }
+  }
+
+  // An archive of its own, once the data is delivered: a marker must not get ahead of what it stands for.
+  async #sendMarker(header: Uint8Array, marker: Uint8Array | undefined): Promise<void> {
+    const { native } = this.#core.channel
+    try {
+      await this.#delivery
+      const { delivery } = this.#core.begin()
+      native.addEncoded(header, marker)
+      this.#core.hasRoom = native.finish()
+      await delivery
+    } finally {
+      this.#onEnd()
     }
   }
 

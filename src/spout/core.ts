@@ -32,6 +32,7 @@ export class SpoutCore {
   readonly #closed = deferred<void>()
   #room: Deferred<void> | undefined
   #archives = 0
+  #beforeClose: Promise<void> = Promise.resolve()
   #template = { mode: 0o600, mtime: 0, uid: 0, gid: 0 }
 
   /** @param owner the spout: while anything is pending it is not collected */
@@ -137,11 +138,18 @@ export class SpoutCore {
     this.#room = undefined
   }
 
+  /** Keeps the channel open until `work`, which will still send something, has settled. Returns `work`. */
+  beforeClose(work: Promise<void>): Promise<void> {
+    this.#beforeClose = work.catch(() => {})
+    return work
+  }
+
   /** Settles when everything ended was delivered or has failed, and the write end is closed. */
   async close(lingerMs: number): Promise<void> {
     this.channel.hold()
-    this.channel.native.close(lingerMs)
     try {
+      await this.#beforeClose
+      this.channel.native.close(lingerMs)
       await this.#closed.promise
     } finally {
       this.channel.release()

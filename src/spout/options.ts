@@ -43,7 +43,10 @@ export interface SpoutOptions {
   nameRules?: NameRules | undefined
   /** Entries of this name are the marker; addMarker() and readMarker() need it. */
   markerName?: string | undefined
-  /** `'same'` (default): the marker is its archive's last entry. `'separate'`: an archive of its own, for 1.12 and 1.13. */
+  /**
+   * `'same'` (default): the marker is its archive's last entry. `'separate'`: an archive of its own, for 1.12 and 1.13,
+   * sent once its data is delivered; the next commit begins after that.
+   */
   markerArchive?: 'same' | 'separate' | undefined
   /** Aborts every wait with an AbortError and closes the spout at once. */
   signal?: AbortSignal | undefined
