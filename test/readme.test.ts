@@ -1,0 +1,53 @@
+// What the README shows is run as it stands, and what it lists is compared with the source.
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import test from 'ava'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const readme = readFileSync(join(root, 'README.md'), 'utf8')
+const PROGRAM = /<!-- complete program -->\n\n```js\n(.*?)```\n(?:(?!```).)*?```text\n(.*?)```/gs
+const programs = [...readme.matchAll(PROGRAM)].map(([, source = '', output = '']) => ({ source, output }))
+
+// Two writers share the output, so lines come in either order; and what time it is differs.
+function comparable(output: string): string[] {
+  return output
+    .trim()
+    .split('\n')
+    .map((line) => line.replace(/^( *(?:deliveredAt|blockedMs):) [\d.e-]+/, '$1 -'))
+    .sort()
+}
+
+test('the README has complete programs, and says of each what it prints', (t) => {
+  t.true(programs.length > 0)
+  t.is(readme.split('<!-- complete program -->').length - 1, programs.length)
+})
+
+for (const [index, { source, output }] of programs.entries()) {
+  test(`program ${index + 1} of the README prints what the README says`, async (t) => {
+    // Inside the package, so that its name leads to itself.
+    const folder = mkdtempSync(join(root, 'dist-test/readme-'))
+    t.teardown(() => rmSync(folder, { recursive: true }))
+    writeFileSync(join(folder, 'program.mjs'), source)
+    const run = promisify(execFile)
+    const { stdout, stderr } = await run(process.execPath, ['program.mjs'], { cwd: folder, timeout: 30_000 })
+    t.deepEqual(comparable(stdout), comparable(output))
+    t.is(stderr, '')
+  })
+}
+
+test('the README lists every error code, and no other', (t) => {
+  const listed = [...readme.matchAll(/^\| `(ERR_\w+)` /gm)].map(([, code]) => code)
+  const errors = readFileSync(join(root, 'src/errors.ts'), 'utf8')
+  const codes = [...errors.matchAll(/^ {2}\| '(ERR_\w+)'/gm)].map(([, code]) => code)
+  t.true(codes.length > 0)
+  t.deepEqual(listed, codes)
+})
+
+test('the links of the README lead to files', (t) => {
+  for (const [, target = ''] of readme.matchAll(/\]\((?!https?:)([^)#]+)/g)) {
+    t.notThrows(() => readFileSync(join(root, target)), target)
+  }
+})
