@@ -1,14 +1,20 @@
 // One FIFO and everything on its way into it: the delivery rules (docs/delivery.md), run on the
 // engine thread.
 //
-//                     work          reader there
-//   kIdle ---------------> kOpening ------------> kSending ---delivered---> kLingering --> kIdle
-//     |   (first: kLooking)    ^                  |      |    (persistent: stays in kSending /
-//     kIdle) |                        |   no reader 50ms |      | doubt | +------------------+ v |
-//     +------------------- kDraining --all consumed--> kSending, from una again | |  no reader 50ms
-//     |                        +--- kHolding <--closed-- kTearing <-- the open archive was aborted
-//     after some of it v                                                               was sent
-//   kClosing --lingered--> kGone            (kGone can be reached from every state by Detach)
+// clang-format off
+//              work           reader there           delivered
+//   kIdle -------------> kOpening -------> kSending -------------> kLingering --> kIdle
+//     |  (first: kLooking)   ^              | |  ^      (persistent: straight back to kIdle)
+//     |                      |  no reader   | |  | everything consumed: again from una
+//     |                      +-- for 50 ms -+ |  |
+//     |                      |                v  |
+//     |                      +------------- kDraining  (doubt)
+//     v
+//   kClosing --> kGone
+//
+//   kTearing --> kHolding --> kIdle: the open archive was aborted after some of it was sent.
+//   kGone is reached from every state by Abort() and Detach().
+// clang-format on
 #pragma once
 
 #include <array>

@@ -137,14 +137,17 @@ for (const generation of generations) {
       const fifo = fifoFor(t)
       const reader = standInFor(t, fifo, generation)
       const spout = await spoutFor(t, fifo, { markerName: 'marker', markerArchive })
-      const ends = Array.from({ length: 5 }, (_, i) => {
+      const ends: Promise<unknown>[] = []
+      for (let i = 0; i < 5; i++) {
         const commit = spout.beginCommit()
         commit.add(`${i}`, `${i}`)
         commit.addMarker(`${i}`.repeat(i + 1))
-        return commit.end()
-      })
-      await Promise.all(ends)
+        ends.push(commit.end())
+        // A marker of its own waits for its data, and the next commit for it; the last one's is sent by close().
+        if (markerArchive === 'separate' && i < 4) await ends[i]
+      }
       await spout.close()
+      await Promise.all(ends)
       const entries = wholeOf(await reader.stop()).flatMap(({ entries }) => entries)
       t.deepEqual(
         entries.map(({ name, size }) => [name, size]),
@@ -198,6 +201,24 @@ test('addMarker() and readMarker() need markerName, and addMarker() bytes or a s
   for (const wrong of [undefined, null, 5, {}, ['m']]) {
     t.is(await outcome(() => commit.addMarker(wrong as unknown as string)), 'TypeError')
   }
+})
+
+test('a separate marker is not sent when its data could not be delivered', async (t) => {
+  const fifo = fifoFor(t)
+  const closing = ['--close-at', '700', '--close-times', '1', '--reopen-us', '20000']
+  const reader = standInFor(t, fifo, 'B', ...closing, '--backoff-ms', '1', '--backoff-max-ms', '1')
+  const spout = await spoutFor(t, fifo, { markerName: 'marker', markerArchive: 'separate', maxAttempts: 1 })
+  const lost = spout.beginCommit()
+  lost.add('lost', Buffer.alloc(5000))
+  lost.addMarker('too far')
+  t.is(await outcome(() => lost.end()), 'ERR_DELIVERY_UNCERTAIN')
+  const next = spout.beginCommit()
+  next.add('next', 'next')
+  await next.end()
+  await spout.close()
+  const names = wholeOf(await reader.stop()).flatMap(({ entries }) => entries.map(({ name }) => name))
+  t.true(names.includes('next'))
+  t.false(names.includes('marker'))
 })
 
 test('a commit that is aborted or failed leaves no marker', async (t) => {
