@@ -1005,10 +1005,22 @@ void Channel::OpenWriteEnd(fifo::Fd fd, int64_t now) {
 void Channel::CloseWriteEnd() {
   if (!write_end_.IsOpen()) return;
   if (stalled_since_ != 0) EndStall(NowNs());
+  if (options_.maps_pages && fifo::Unread(write_end_) > 0) KeepMapped();
   write_end_.Close();
   if (is_tracked_) ++own_closes_;
   counters.has_reader = 0;
   counters.pipe_unread = 0;
+}
+
+// Pages mapped into a pipe that is closed with bytes unread can no longer be counted, and a reader
+// may still have them: what they belong to is never given back.
+void Channel::KeepMapped() {
+  static std::vector<std::shared_ptr<const void>>& kept =
+      *new std::vector<std::shared_ptr<const void>>();
+  window_.MoveSegments(window_.base(), window_.end(), [](Segment* segment) {
+    kept.push_back(segment->owner);
+    return true;
+  });
 }
 
 void Channel::CloseAndReopen(int64_t now) {

@@ -257,6 +257,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void SendAgain(int64_t now);
   void OpenWriteEnd(fifo::Fd fd, int64_t now);
   void CloseWriteEnd();
+  void KeepMapped();
   void CloseAndReopen(int64_t now);
   bool FailOverdue(int64_t now);
   void FailHead(Failure failure, int error = 0);
