@@ -9,7 +9,8 @@ namespace tarspout {
 namespace {
 
 constexpr size_t kPageSize = 4096;
-constexpr size_t kPooledChunks = 32;  // 8 MiB stay with the process at most
+constexpr size_t kPooledChunks =
+    256;  // 64 MiB, what one archive keeps: new memory costs page faults
 
 struct Pool {
   std::mutex mutex;

@@ -17,8 +17,16 @@ class PathSet {
   // may come twice. The path is clean: no empty part, no ".".
   bool AddFile(std::string_view path) {
     const uint64_t file = HashOf(path);
-    if (has_folders_ && folders_.Has(file)) return false;
     size_t slash = path.find('/');
+    if (slash == std::string_view::npos && !has_folders_) {
+      // As long as there are no folders nothing can be in conflict: it is enough to remember.
+      unsorted_.push_back(file);
+      return true;
+    }
+    for (const uint64_t hash : unsorted_) files_.Add(hash);
+    unsorted_.clear();
+    has_folders_ = true;
+    if (folders_.Has(file)) return false;
     if (slash != std::string_view::npos) {
       for (size_t at = slash; at != std::string_view::npos; at = path.find('/', at + 1)) {
         if (files_.Has(HashOf(path.substr(0, at)))) return false;
@@ -26,15 +34,20 @@ class PathSet {
       for (; slash != std::string_view::npos; slash = path.find('/', slash + 1)) {
         folders_.Add(HashOf(path.substr(0, slash)));
       }
-      has_folders_ = true;
     }
     files_.Add(file);
     return true;
   }
 
   void Clear() {
+    if (unsorted_.capacity() > kKept) {
+      unsorted_ = std::vector<uint64_t>();
+    } else {
+      unsorted_.clear();
+    }
+    if (!has_folders_) return;
     files_.Clear();
-    if (has_folders_) folders_.Clear();
+    folders_.Clear();
     has_folders_ = false;
   }
 
@@ -103,6 +116,9 @@ class PathSet {
     return hash | 1;  // never the empty slot
   }
 
+  static constexpr size_t kKept = 1 << 16;  // names whose room is kept for the next archive
+
+  std::vector<uint64_t> unsorted_;  // files, while there are no folders
   HashSet files_;
   HashSet folders_;
   bool has_folders_ = false;
