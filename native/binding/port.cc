@@ -445,7 +445,7 @@ napi_value Port::AddEncoded(napi_env env, const napi_value* arguments) {
   return Accepted(env, static_cast<int64_t>(header.size + body.size + Padding(body.size)));
 }
 
-// append(bytes, mustCopy): bytes as they are: a part of a body, its padding, or anything on a raw
+// append(bytes): bytes as they are: a part of a body, its padding, or anything on a raw
 // channel.
 napi_value Port::Append(napi_env env, const napi_value* arguments) {
   const Bytes bytes = BytesOf(env, arguments[0]);

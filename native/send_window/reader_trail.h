@@ -50,7 +50,6 @@ class ReaderTrail {
   // reads past it.
   void MarkRead() { is_read_ = true; }
 
-  bool WasFirstRead() const { return first_read_; }
   // Nothing was seen that could matter.
   bool IsUntouched() const { return !first_read_ || (quiet_ && !doubtful_); }
   bool IsTouched() const { return path_ != Path::kNone; }

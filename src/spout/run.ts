@@ -92,6 +92,22 @@ export function runSource<T>(
   return new Run(host, source, options).start()
 }
 
+/** One turn of the event loop, as long as a source that never waits may have it. */
+class Turn {
+  #began = performance.now()
+  #items = 0
+
+  /** Asked after each item. */
+  isOver(): boolean {
+    return ++this.#items % ITEMS_PER_LOOK === 0 && performance.now() - this.#began > TURN_MS
+  }
+
+  async next(): Promise<void> {
+    await nextTurn()
+    this.#began = performance.now()
+  }
+}
+
 class Run<T> {
   readonly #host: RunHost
   readonly #core: SpoutCore
@@ -159,8 +175,7 @@ class Run<T> {
   }
 
   async #pullSync(iterator: Iterator<T>): Promise<void> {
-    let turnBegan = performance.now()
-    let count = 0
+    const turn = new Turn()
     let goesOn = false
     try {
       while (!this.#isStopped) {
@@ -169,10 +184,7 @@ class Run<T> {
         if (step.done) return
         goesOn = true
         if (!this.#take(step.value)) await this.#ready()
-        if (++count % ITEMS_PER_LOOK === 0 && performance.now() - turnBegan > TURN_MS) {
-          await nextTurn()
-          turnBegan = performance.now()
-        }
+        if (turn.isOver()) await turn.next()
       }
     } finally {
       if (goesOn) stopSource(iterator)
@@ -180,8 +192,7 @@ class Run<T> {
   }
 
   async #pullAsync(iterator: AsyncIterator<T>): Promise<void> {
-    let turnBegan = performance.now()
-    let count = 0
+    const turn = new Turn()
     let goesOn = false
     try {
       while (!this.#isStopped) {
@@ -193,10 +204,7 @@ class Run<T> {
         goesOn = true
         if (this.#isStopped) return
         if (!this.#take(step.value)) await this.#ready()
-        if (++count % ITEMS_PER_LOOK === 0 && performance.now() - turnBegan > TURN_MS) {
-          await nextTurn()
-          turnBegan = performance.now()
-        }
+        if (turn.isOver()) await turn.next()
       }
     } finally {
       if (goesOn) stopSource(iterator)
