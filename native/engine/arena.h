@@ -8,20 +8,18 @@
 
 namespace tarspout {
 
+struct Block;
+
 // Page aligned, so that its pages can be mapped into a pipe.
 struct Chunk {
   static constexpr size_t kSize = 256 << 10;
 
   uint8_t* data;
-
-  Chunk();
-  ~Chunk();
-  Chunk(const Chunk&) = delete;
-  Chunk& operator=(const Chunk&) = delete;
+  Block* block;
 };
 
 // A chunk from the process's pool, or a new one. Goes back to the pool with its last owner, on any
-// thread.
+// thread. The one given back last comes first: it is still in the processor's caches.
 std::shared_ptr<Chunk> TakeChunk();
 
 }  // namespace tarspout

@@ -456,15 +456,20 @@ bool Channel::Sending(int64_t now) {
     return false;
   }
   if (!is_head_started_) StartHead(false);
-  const Wrote wrote = WriteUpTo(SendLimit(), now);
-  if (wrote == Wrote::kFailed) return true;
+  // Looked at before writing: what was written just now, no reader can have taken yet, and while
+  // one reads, FIONREAD would wait for the pipe's lock.
   const int64_t consumed = SampleAndDrain();
   KeepWithinRoom(consumed);
   const bool judged = options_.is_raw ? JudgeRaw(consumed)
                       : is_wide_      ? JudgeWide(consumed)
                                       : JudgeHead(consumed, now);
   if (judged) return true;
-  if (WatchForLoss(consumed, now)) return true;
+  WatchReads();
+  const int64_t nxt = window_.nxt();
+  if (consumed == nxt) TellRoomAhead(std::min<int64_t>(SendLimit() - nxt, counters.pipe_capacity));
+  const Wrote wrote = WriteUpTo(SendLimit(), now);
+  if (wrote == Wrote::kFailed) return true;
+  if ((window_.nxt() == nxt || no_reader_since_ != 0) && WatchForLoss(consumed, now)) return true;
   if (wrote == Wrote::kAll && window_.nxt() < SendLimit()) {
     WakeAt(0);  // the budget is used up: others first
     return false;
@@ -571,19 +576,21 @@ Channel::Wrote Channel::WriteUpTo(int64_t limit, int64_t now) {
                                               : fifo::Write(write_end_, vectors, count);
     if (wrote > 0) {
       ++counters.writes;
-      if (wrote < wanted) ++counters.short_writes;
       counters.written += wrote;
       window_.Advance(wrote);
       budget -= wrote;
       poll_ns_ = kFirstPollNs;
       if (stalled_since_ != 0) EndStall(NowNs());
-      continue;
+      if (wrote == wanted) continue;
+      // The pipe is full. Another try would wait for its lock for as long as the reader reads.
+      ++counters.short_writes;
+      stalled_since_ = NowNs();
+      return Wrote::kBlocked;
     }
     switch (-wrote) {
       case EAGAIN:
         ++counters.eagain;
         if (stalled_since_ == 0) stalled_since_ = now;
-        engine_.AwaitRoom(this, write_end_.get());
         return Wrote::kBlocked;
       case EPIPE:
         ++counters.epipe;
@@ -643,7 +650,6 @@ int64_t Channel::Sample() {
     poll_ns_ = kFirstPollNs;
   }
   last_consumed_ = consumed;
-  counters.pipe_unread = unread;
   return consumed;
 }
 
@@ -661,10 +667,20 @@ void Channel::SetReadsWatched(bool watched) {
   is_tracked_ = engine_.Watch(this, options_.path, watched);
 }
 
+// Which reads matter: the archive's first one, and those of its last bytes. In between each would
+// wake the engine for nothing, and the reader would pay for the report.
+void Channel::WatchReads() {
+  if (is_wide_ || options_.is_raw) return;
+  const bool is_far = SendLimit() - window_.nxt() > kWriteBytes;
+  SetReadsWatched(trail_.IsUnread() || !is_far);
+}
+
 // Sleeps until the reader did something, or it is time to look. True: look again at once.
 bool Channel::AwaitReader(int64_t now) {
   if (poll_ns_ == 0) poll_ns_ = kFirstPollNs;
-  if (is_tracked_ && (reads_watched_ || stalled_since_ != 0)) {
+  // An open archive cannot be confirmed yet; what else matters gives an event.
+  const bool is_open = !window_.IsEmpty() && window_.Head().IsOpen();
+  if (is_tracked_ && (reads_watched_ || is_open || stalled_since_ != 0)) {
     WakeAt(now + kSafetyNs);
     return false;
   }
@@ -678,9 +694,13 @@ bool Channel::AwaitReader(int64_t now) {
 }
 
 void Channel::KeepWithinRoom(int64_t consumed) {
-  if (!options_.is_raw && window_.nxt() - window_.base() <= options_.retain_bytes) return;
-  const int64_t to = options_.maps_pages ? std::min(consumed, window_.nxt()) : window_.nxt();
-  if (options_.spills) {
+  const bool is_kept = !options_.is_raw && window_.CanRewind();
+  if (is_kept && window_.nxt() - window_.base() <= options_.retain_bytes) return;
+  // Of an archive that cannot be sent again nothing is kept: memory used again at once is in the
+  // caches.
+  const int64_t gone = options_.maps_pages ? std::min(consumed, window_.nxt()) : window_.nxt();
+  const int64_t to = options_.is_raw ? gone : std::min(gone, window_.EndOf(window_.Head()));
+  if (options_.spills && is_kept) {
     const int64_t from = std::max(spilled_to_, window_.base());
     if (window_.nxt() - from <= options_.retain_bytes) return;
     bool has_failed = false;
@@ -758,7 +778,7 @@ bool Channel::JudgeHead(int64_t consumed, int64_t now) {
     AppendNudge(now);
     return true;
   }
-  return window_.nxt() < SendLimit() && stalled_since_ == 0 && fifo::HasReader(write_end_);
+  return false;  // what proves it committed is written next
 }
 
 // Several in flight: no opens and closes after the sample was taken mean that one reader took all
@@ -963,6 +983,7 @@ void Channel::SendAgain(int64_t now) {
 
 void Channel::OpenWriteEnd(fifo::Fd fd, int64_t now) {
   write_end_ = std::move(fd);
+  engine_.WatchRoom(this, write_end_.get());
   ++counters.opens;
   counters.has_reader = 1;
   if (fifo::Capacity(write_end_) != options_.pipe_size)
@@ -1177,10 +1198,23 @@ void Channel::Tell(Report report) {
   if (was_empty) notify_();
 }
 
+// While the pipe takes bytes not at the first byte of room: a wake-up of JavaScript costs as much
+// as writing a good many.
 void Channel::TellRoom() {
   if (!wants_room_.load() || !HasRoom()) return;
+  const int64_t queued = counters.unwritten.load(std::memory_order_relaxed);
+  if (stalled_since_ == 0 && queued > options_.high_water / 2 && window_.nxt() < window_.end())
+    return;
   wants_room_.store(false);
   Tell({.kind = Report::Kind::kRoom});
+}
+
+// `bytes` are about to go into an empty pipe: JavaScript gets ready more while they are copied.
+void Channel::TellRoomAhead(int64_t bytes) {
+  if (!wants_room_.load()) return;
+  Publish();
+  counters.unwritten -= bytes;
+  TellRoom();
 }
 
 void Channel::Publish() {
@@ -1189,6 +1223,7 @@ void Channel::Publish() {
   };
   set(counters.unwritten, window_.end() - window_.nxt() + backlog_bytes_);
   set(counters.retained, window_.RetainedBytes() + backlog_bytes_);
+  set(counters.pipe_unread, write_end_.IsOpen() ? window_.nxt() - last_consumed_ : 0);
   set(counters.undelivered, static_cast<int64_t>(window_.ArchiveCount() + backlog_finished_) -
                                 (window_.HasOpen() ? 1 : 0));
   // Last: JavaScript may see some bytes twice for a moment, as accepted and as unwritten, but never

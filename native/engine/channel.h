@@ -227,6 +227,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   int64_t SendLimit();
   int64_t Sample();
   int64_t SampleAndDrain();
+  void WatchReads();
   void SetReadsWatched(bool watched);
   bool AwaitReader(int64_t now);
   void KeepWithinRoom(int64_t consumed);
@@ -266,6 +267,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   void Tell(Report report);
   void TellRoom();
+  void TellRoomAhead(int64_t bytes);
   void Publish();
 
   const ChannelOptions options_;

@@ -182,15 +182,13 @@ void Engine::Unwatch(Channel* channel) {
   channel->watch = -1;
 }
 
-void Engine::AwaitRoom(Channel* channel, int fd) {
+void Engine::WatchRoom(Channel* channel, int fd) {
   epoll_event event{};
-  // One shot: EPOLLERR is reported whether asked for or not, and would wake us for as long as no
-  // reader is there.
-  event.events = EPOLLOUT | EPOLLONESHOT;
+  // Edge-triggered: EPOLLERR is reported whether asked for or not, and would wake us for as long as
+  // no reader is there.
+  event.events = EPOLLOUT | EPOLLET;
   event.data.ptr = channel;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) < 0 && errno == ENOENT) {
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
-  }
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
 }
 
 }  // namespace tarspout

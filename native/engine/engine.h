@@ -37,8 +37,9 @@ class Engine {
   // Watches the FIFO at a path for a channel. False: not possible, the channel goes on without.
   bool Watch(Channel* channel, const std::string& path, bool with_reads);
   void Unwatch(Channel* channel);
-  // Wakes the channel once when its write end takes bytes again.
-  void AwaitRoom(Channel* channel, int fd);
+  // Wakes the channel whenever its write end, which was full, takes bytes again, and when the last
+  // reader left; until it is closed.
+  void WatchRoom(Channel* channel, int fd);
 
  private:
   Engine();

@@ -50,6 +50,8 @@ class ReaderTrail {
   // reads past it.
   void MarkRead() { is_read_ = true; }
 
+  // No read of the archive was seen.
+  bool IsUnread() const { return !first_read_; }
   // Nothing was seen that could matter.
   bool IsUntouched() const { return !first_read_ || (quiet_ && !doubtful_); }
   bool IsTouched() const { return path_ != Path::kNone; }
