@@ -24,8 +24,8 @@ const COPIED_BYTES = 16 << 10
 const MARKER_OPTIONS: EntryOptions = {}
 const KNOWN = ['size', 'mode', 'mtime', 'uid', 'gid', 'uname', 'gname', 'pax']
 
-/** An entry with its options beside name and data. */
-export interface CommitEntry extends EntryOptions {
+/** add()'s arguments in one object: what toEntry() makes of an item. */
+export interface RunEntry extends EntryOptions {
   name: string
   data?: Body | undefined
 }
@@ -107,8 +107,8 @@ export class Commit {
     return this.#addWithHeader(name, data, options === undefined ? {} : options)
   }
 
-  /** @internal add() of an entry as run() has it: hot, so nothing is copied. */
-  addEntry(entry: CommitEntry): boolean {
+  /** @internal add() of an entry as toEntry() made it; what is usual in it is not copied. */
+  addEntry(entry: RunEntry): boolean {
     if (this.#state !== 'open') throw this.#wrongState('add')
     if (hasOnlyTemplateFields(entry, true)) {
       const verdict = this.#addPlain(entry.name, entry.data, entry)

@@ -1,13 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { deferred } from '../fifo/deferred.js'
 import { checkCount, checkKnown, checkMs, describe } from '../fifo/options.js'
-import { Commit, type CommitEntry } from './commit.js'
+import { Commit, type RunEntry } from './commit.js'
 import type { SpoutCore } from './core.js'
 import type { Receipt } from './receipt.js'
 import { Waits } from './waits.js'
-
-/** What toEntry() makes of an item: add()'s arguments. */
-export interface RunEntry extends CommitEntry {}
 
 /**
  * How a source becomes archives. Whatever ends a run, exactly the items of delivered archives were given to onDelivered:
