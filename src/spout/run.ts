@@ -42,7 +42,7 @@ export interface RunSummary {
   archives: number
   entries: number
   bytes: number
-  /** Items given to onDelivered. */
+  /** Items acknowledged: given to onDelivered, if there is one. */
   items: number
 }
 
@@ -133,6 +133,13 @@ class SourceClock {
   }
 }
 
+/** An archive that was ended and is not yet acknowledged. */
+interface Ended<T> {
+  receipt: Promise<Receipt> | Receipt
+  count: number
+  items: T[]
+}
+
 class Run<T> {
   readonly #host: RunHost
   readonly #core: SpoutCore
@@ -143,10 +150,11 @@ class Run<T> {
   readonly #maxDelayMs: number
   readonly #summary: RunSummary = { archives: 0, entries: 0, bytes: 0, items: 0 }
   #commit: Commit | undefined // the open archive; undefined while its items had nothing to write
-  #items: T[] = [] // of the open archive
+  #count = 0 // items of the open archive
+  #items: T[] = [] // those items, if onDelivered() is to have them
   #timer: NodeJS.Timeout | undefined // of the last archive that was begun
   #isOverdue = false // the timer came while a body was read: the archive ends after that
-  readonly #unacknowledged: { receipt: Promise<Receipt> | Receipt; items: T[] }[] = [] // archives that were ended, in order
+  readonly #unacknowledged: Ended<T>[] = [] // archives that were ended, in order
   #acknowledging: Promise<void> | undefined // all of those
   #onAcknowledged: (() => void) | undefined
   #isStopped = false
@@ -208,7 +216,7 @@ class Run<T> {
         const step = iterator.next()
         if (step.done) return
         goesOn = true
-        if (!this.#take(step.value)) await this.#ready()
+        if (!this.#take(step.value)) await this.#ready(step.value)
         if (turn.isOver()) await turn.next()
       }
     } finally {
@@ -229,7 +237,7 @@ class Run<T> {
         if (step.done) return
         goesOn = true
         if (this.#isStopped) return
-        if (!this.#take(step.value)) await this.#ready()
+        if (!this.#take(step.value)) await this.#ready(step.value)
         if (turn.isOver()) await turn.next()
       }
     } finally {
@@ -251,8 +259,8 @@ class Run<T> {
         return true
       }
     }
-    this.#items.push(item)
-    if (this.#items.length === 1) this.#startTimer()
+    if (this.#options.onDelivered) this.#items.push(item)
+    if (++this.#count === 1) this.#startTimer()
     if (this.#commit?.isReading) return false
     if (this.#isFull()) {
       this.#endArchive()
@@ -268,7 +276,7 @@ class Run<T> {
   }
 
   #isFull(): boolean {
-    return this.#items.length >= this.#maxEntries || (this.#commit?.bytes ?? 0) >= this.#maxBytes
+    return this.#count >= this.#maxEntries || (this.#commit?.bytes ?? 0) >= this.#maxBytes
   }
 
   // One timer for all archives: each begins it anew, and none ends it.
@@ -281,17 +289,22 @@ class Run<T> {
     this.#timer = setTimeout(() => {
       // While the last item's body is read nobody knows whether it is in the archive.
       if (this.#commit?.isReading) this.#isOverdue = true
-      else if (this.#items.length > 0) this.#endArchive()
+      else if (this.#count > 0) this.#endArchive()
     }, this.#maxDelayMs)
   }
 
-  async #ready(): Promise<void> {
+  // `item`: what was taken last.
+  async #ready(item: T): Promise<void> {
     const commit = this.#commit
     if (commit?.isReading) {
       try {
         await commit.ready()
       } catch (error) {
-        this.#reject(this.#items.pop() as T, error)
+        // Its archive was ended while it waited for room, and failed then.
+        if (this.#commit !== commit) throw error
+        this.#count--
+        this.#items.pop()
+        this.#reject(item, error)
       }
       // Unless it was ended while it waited for room.
       if (this.#commit === commit && (this.#isFull() || this.#isOverdue)) this.#endArchive()
@@ -310,16 +323,18 @@ class Run<T> {
 
   #endArchive(): void {
     this.#isOverdue = false
+    const count = this.#count
     const items = this.#items
     const commit = this.#commit
+    this.#count = 0
     this.#items = []
     this.#commit = undefined
     const hasEntries = commit !== undefined && commit.entries > 0
-    if (this.#isStopped || items.length === 0 || !hasEntries) commit?.abort()
-    if (this.#isStopped || items.length === 0) return
+    if (this.#isStopped || count === 0 || !hasEntries) commit?.abort()
+    if (this.#isStopped || count === 0) return
     const receipt = hasEntries ? commit.end() : nothingSent(this.#core)
     if (receipt instanceof Promise) receipt.catch(ignore) // until its turn nobody listens
-    this.#unacknowledged.push({ receipt, items })
+    this.#unacknowledged.push({ receipt, count, items })
     if (this.#acknowledging) return
     this.#acknowledging = this.#acknowledge()
     this.#acknowledging.catch((error) => this.#stop(error))
@@ -327,14 +342,14 @@ class Run<T> {
 
   async #acknowledge(): Promise<void> {
     for (let next = this.#unacknowledged[0]; next !== undefined; next = this.#unacknowledged[0]) {
-      const { items } = next
+      const { count, items } = next
       const receipt = await next.receipt
       if (this.#isStopped) return
       await this.#options.onDelivered?.(items, receipt)
       this.#summary.archives += receipt.archive === 0 ? 0 : 1
       this.#summary.entries += receipt.entries
       this.#summary.bytes += receipt.bytes
-      this.#summary.items += items.length
+      this.#summary.items += count
       this.#unacknowledged.shift()
       this.#onAcknowledged?.()
     }
