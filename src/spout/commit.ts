@@ -1,14 +1,15 @@
 import { posix } from 'node:path'
 import type { Verdict } from '../addon.js'
 import { TarspoutError } from '../errors.js'
+import { type Deferred, deferred } from '../fifo/deferred.js'
 import { checkKnown } from '../fifo/options.js'
-import { END_OF_ARCHIVE, paddingBytes } from '../tar/blocks.js'
+import { BLOCK_BYTES, END_OF_ARCHIVE, paddingBytes } from '../tar/blocks.js'
 import { bytesOf, gather, pieces, wrongSize } from '../tar/body.js'
 import type { Body, BodyChunk, EntryFields } from '../tar/entry.js'
 import { headerFields } from '../tar/fields.js'
 import { headerBlocks } from '../tar/header.js'
 import { checkName } from '../tar/name-rules.js'
-import type { Delivery, SpoutCore } from './core.js'
+import type { SpoutCore } from './core.js'
 import type { Receipt } from './receipt.js'
 import { Waits } from './waits.js'
 
@@ -21,8 +22,13 @@ export type EntryOptions = Omit<EntryFields, 'name' | 'type' | 'linkname' | 'dev
 // Larger bodies are borrowed, not copied: they must not lie in memory that another thread can change.
 const COPIED_BYTES = 16 << 10
 const MARKER_OPTIONS: EntryOptions = {}
-const TEMPLATE_OPTIONS = new Set(['mode', 'mtime', 'uid', 'gid'])
 const KNOWN = ['size', 'mode', 'mtime', 'uid', 'gid', 'uname', 'gname', 'pax']
+
+/** add()'s arguments in one object: what toEntry() makes of an item. */
+export interface RunEntry extends EntryOptions {
+  name: string
+  data?: Body | undefined
+}
 
 /**
  * One commit: an archive being written.
@@ -38,29 +44,25 @@ export class Commit {
   /** Number of the archive. */
   readonly archive: number
   readonly #core: SpoutCore
-  readonly #delivery: Promise<Delivery>
-  readonly #onEnd: () => void
-  readonly #second: number // the default mtime
+  readonly #second = Math.floor(Date.now() / 1000) // the default mtime
   #state: 'open' | 'finishing' | 'ending' | 'settled' | 'aborted' | 'failed' = 'open'
   #entries = 0
   #bytes = END_OF_ARCHIVE.length
   #marker: Uint8Array | undefined
   #queue: Promise<void> | undefined // entries whose bodies are still read, and all behind them
   #isInsideBody = false
-  readonly #entryErrors: unknown[] = [] // of queued entries, until someone was told
+  #entryErrors: unknown[] | undefined // of queued entries, until someone was told
   #error: unknown // why the commit was taken back or failed
-  readonly #waits = new Waits() // end when it is
+  #waits: Waits | undefined // end when it is
   #reading: AbortController | undefined // ends the reading of bodies then
+  #ended: Deferred<Receipt> | undefined // end()'s answer
+  #markerHeader: Uint8Array | undefined // of the archive of its own that follows
 
   /** @internal Use Spout.beginCommit(). */
-  constructor(core: SpoutCore, second: number, onEnd: () => void) {
+  constructor(core: SpoutCore) {
     this.#core = core
-    this.#second = second
-    this.#onEnd = onEnd
-    const { archive, delivery } = core.begin()
-    this.archive = archive
-    this.#delivery = delivery
-    delivery.catch((error) => this.#fail(error))
+    this.archive = core.begin(this)
+    core.open = this
   }
 
   /** Bytes of the archive so far, end-of-archive marker included. */
@@ -98,21 +100,22 @@ export class Commit {
    */
   add(name: string, data?: Body, options?: EntryOptions): boolean {
     if (this.#state !== 'open') throw this.#wrongState('add')
-    if (this.#queue === undefined && typeof name === 'string' && this.#fitsTemplate(options)) {
-      const bytes = typeof data === 'string' ? Buffer.from(data) : data
-      if (bytes === undefined || isPlain(bytes)) {
-        if (this.#core.settings.markerName !== undefined) this.#checkMarker(name)
-        const verdict = this.#core.channel.native.add(name, bytes)
-        if (verdict !== -1) {
-          const size = bytes === undefined ? 0 : bytes.length
-          this.#bytes += 512 + size + paddingBytes(size)
-          this.#entries++
-          this.#core.entries++
-          return this.#go(verdict)
-        }
-      }
+    if (options === undefined || hasOnlyTemplateFields(options, false)) {
+      const verdict = this.#addPlain(name, data, options)
+      if (verdict !== -1) return this.#go(verdict)
     }
     return this.#addWithHeader(name, data, options === undefined ? {} : options)
+  }
+
+  /** @internal add() of an entry as toEntry() made it; what is usual in it is not copied. */
+  addEntry(entry: RunEntry): boolean {
+    if (this.#state !== 'open') throw this.#wrongState('add')
+    if (hasOnlyTemplateFields(entry, true)) {
+      const verdict = this.#addPlain(entry.name, entry.data, entry)
+      if (verdict !== -1) return this.#go(verdict)
+    }
+    const { name, data, ...options } = entry
+    return this.#addWithHeader(name, data, options)
   }
 
   /**
@@ -124,7 +127,7 @@ export class Commit {
     if (this.#queue) await this.#bodiesRead()
     this.#throwErrors()
     if (this.#core.hasRoom) return
-    await this.#waits.orFailure(this.#core.room())
+    await this.#orFailure(this.#core.room())
     this.#throwErrors()
   }
 
@@ -150,22 +153,20 @@ export class Commit {
    * @throws TarspoutError ERR_STATE; ERR_DELIVERY_UNCERTAIN, ERR_REPLAY_LIMIT, ERR_FIFO_NO_READER, ERR_FIFO_REMOVED,
    *   ERR_TAR_BODY; an AbortError; what failed an entry if nobody was told (the archive is then not sent)
    */
-  async end(): Promise<Receipt> {
-    if (this.#state !== 'open') throw this.#wrongState('end')
+  end(): Promise<Receipt> {
+    if (this.#state !== 'open') return Promise.reject(this.#wrongState('end'))
     this.#state = 'finishing'
     this.#core.channel.hold()
-    try {
-      if (this.#queue) await this.#bodiesRead()
-      this.#throwErrors()
-      const receipt = await this.#finish()
-      this.#state = 'settled'
-      return receipt
-    } catch (error) {
-      this.#fail(error)
-      throw error
-    } finally {
-      this.#core.channel.release()
+    const ended = deferred<Receipt>()
+    this.#ended = ended
+    if (this.#queue === undefined) this.#finish()
+    else {
+      this.#bodiesRead().then(
+        () => this.#finish(),
+        (error) => this.failed(error),
+      )
     }
+    return ended.promise
   }
 
   /**
@@ -177,6 +178,50 @@ export class Commit {
       'aborted',
       reason ?? new TarspoutError('ERR_STATE', `the commit ${this.archive} was aborted`),
     )
+  }
+
+  /** @internal The engine delivered the archive. */
+  delivered(attempts: number, blockedMs: number): void {
+    const receipt: Receipt = {
+      archive: this.archive,
+      entries: this.#entries,
+      bytes: this.#bytes,
+      attempts,
+      confirmed: this.#core.settings.committed ? 'committed' : 'read',
+      deliveredAt: Date.now(),
+      blockedMs,
+    }
+    if (this.#markerHeader === undefined) this.#settle(receipt)
+    else this.#sendMarker(this.#markerHeader, receipt)
+  }
+
+  /** @internal Something made it fail: the engine, at any time, or what end() found. */
+  failed(error: unknown): void {
+    this.#takeBack('failed', error)
+    if (this.#state !== 'ending') return
+    this.#state = 'failed'
+    this.#error = error
+    this.#close()
+    this.#ended?.reject(error)
+  }
+
+  // An entry that the channel's template can write. -1: it cannot, nothing was written.
+  #addPlain(name: string, data: Body | undefined, options: TemplateFields | undefined): Verdict {
+    if (this.#queue !== undefined || typeof name !== 'string') return -1
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data
+    if (bytes !== undefined && !isPlain(bytes)) return -1
+    const size = bytes === undefined ? 0 : bytes.length
+    if (options?.size !== undefined && options.size !== size) return -1
+    const core = this.#core
+    if (!core.fitsTemplate(options, this.#second)) return -1
+    if (core.settings.markerName !== undefined) this.#checkMarker(name)
+    const verdict = core.channel.native.add(name, bytes)
+    if (verdict !== -1) {
+      this.#bytes += BLOCK_BYTES + size + paddingBytes(size)
+      this.#entries++
+      core.entries++
+    }
+    return verdict
   }
 
   #go(verdict: Verdict): boolean {
@@ -261,7 +306,7 @@ export class Commit {
         if (given > size) throw wrongSize({ entry: name }, size, `at least ${given}`)
         if (piece.length === 0) continue
         if (given === size) last = piece
-        else if (!this.#go(native.append(piece))) await this.#waits.orFailure(this.#core.room())
+        else if (!this.#go(native.append(piece))) await this.#orFailure(this.#core.room())
       }
       if (signal.aborted) return
       if (given < size) throw wrongSize({ entry: name }, size, String(given))
@@ -269,7 +314,7 @@ export class Commit {
       if (last) native.append(last)
       this.#isInsideBody = false
       this.#bytes += size + padding.length
-      if (!this.#go(native.append(padding))) await this.#waits.orFailure(this.#core.room())
+      if (!this.#go(native.append(padding))) await this.#orFailure(this.#core.room())
     } catch (error) {
       this.#takeBack('failed', error)
     }
@@ -282,6 +327,7 @@ export class Commit {
       try {
         await work()
       } catch (error) {
+        this.#entryErrors ??= []
         this.#entryErrors.push(error)
       }
     })
@@ -292,14 +338,6 @@ export class Commit {
       this.#core.channel.release()
     })
     return false
-  }
-
-  #fitsTemplate(options: EntryOptions | undefined): boolean {
-    if (options !== undefined && (typeof options !== 'object' || options === null)) return false
-    for (const name in options) {
-      if (!TEMPLATE_OPTIONS.has(name)) return false
-    }
-    return this.#core.fitsTemplate(options, this.#second)
   }
 
   #checkMarker(name: string): void {
@@ -326,44 +364,49 @@ export class Commit {
     )
   }
 
-  async #finish(): Promise<Receipt> {
-    const { native } = this.#core.channel
-    const { markerName, separateMarker } = this.#core.settings
-    const marker = this.#marker
-    const header =
-      marker === undefined || markerName === undefined
-        ? undefined
-        : this.#header(markerName, marker.length, MARKER_OPTIONS)
-    const isSeparate = separateMarker && this.#entries > 0
-    if (header && !isSeparate) this.#put(header, marker)
-    this.#state = 'ending'
-    this.#core.hasRoom = native.finish()
-    if (header && isSeparate) await this.#core.beforeClose(this.#sendMarker(header, marker))
-    this.#onEnd()
-    const { attempts, blockedMs } = await this.#delivery
-    return {
-      archive: this.archive,
-      entries: this.#entries,
-      bytes: this.#bytes,
-      attempts,
-      confirmed: this.#core.settings.committed ? 'committed' : 'read',
-      deliveredAt: Date.now(),
-      blockedMs,
+  #finish(): void {
+    const core = this.#core
+    const { native } = core.channel
+    try {
+      this.#throwErrors()
+      const { markerName, separateMarker } = core.settings
+      const marker = this.#marker
+      if (marker !== undefined && markerName !== undefined) {
+        const header = this.#header(markerName, marker.length, MARKER_OPTIONS)
+        if (separateMarker && this.#entries > 0) this.#markerHeader = header
+        else this.#put(header, marker)
+      }
+    } catch (error) {
+      this.failed(error)
+      return
     }
+    this.#state = 'ending'
+    core.hasRoom = native.finish()
+    if (this.#markerHeader === undefined) core.open = undefined
+    else if (this.#ended) core.beforeClose(this.#ended.promise)
   }
 
   // An archive of its own, once the data is delivered: a marker must not get ahead of what it stands for.
-  async #sendMarker(header: Uint8Array, marker: Uint8Array | undefined): Promise<void> {
-    const { native } = this.#core.channel
-    try {
-      await this.#delivery
-      const { delivery } = this.#core.begin()
-      native.addEncoded(header, marker)
-      this.#core.hasRoom = native.finish()
-      await delivery
-    } finally {
-      this.#onEnd()
-    }
+  #sendMarker(header: Uint8Array, receipt: Receipt): void {
+    const core = this.#core
+    core.begin({
+      delivered: () => this.#settle(receipt),
+      failed: (error) => this.failed(error),
+    })
+    core.channel.native.addEncoded(header, this.#marker)
+    core.hasRoom = core.channel.native.finish()
+  }
+
+  #settle(receipt: Receipt): void {
+    this.#state = 'settled'
+    this.#close()
+    this.#ended?.resolve(receipt)
+  }
+
+  // Nothing more will be sent: another commit may begin, and the process need not live for this one.
+  #close(): void {
+    if (this.#core.open === this) this.#core.open = undefined
+    if (this.#ended) this.#core.channel.release()
   }
 
   // From `open` and `finishing`; later it is too late, or has been done.
@@ -373,26 +416,24 @@ export class Commit {
     this.#error = error
     this.#core.forget(this.archive)
     this.#core.channel.native.abortOpen(this.#isInsideBody)
-    this.#onEnd()
-    this.#waits.fail(error)
+    this.#close()
+    this.#waits?.fail(error)
     this.#reading?.abort(error)
+    this.#ended?.reject(error)
   }
 
-  // Also by the engine, at any time.
-  #fail(error: unknown): void {
-    this.#takeBack('failed', error)
-    if (this.#state !== 'ending') return
-    this.#state = 'failed'
-    this.#error = error
+  #orFailure<T>(wait: Promise<T>): Promise<T> {
+    this.#waits ??= new Waits()
+    return this.#waits.orFailure(wait)
   }
 
   async #bodiesRead(): Promise<void> {
-    while (this.#queue) await this.#waits.orFailure(this.#queue)
+    while (this.#queue) await this.#orFailure(this.#queue)
   }
 
   #throwErrors(): void {
     if (this.#error !== undefined) throw this.#error
-    if (this.#entryErrors.length > 0) throw this.#entryErrors.shift()
+    if (this.#entryErrors !== undefined && this.#entryErrors.length > 0) throw this.#entryErrors.shift()
   }
 
   #wrongState(call: string): unknown {
@@ -400,6 +441,31 @@ export class Commit {
     if (this.#state === 'failed' && this.#error !== undefined) return this.#error
     return this.#core.stateError(call, `commit ${this.archive}, which is ${this.#state}`, 'an open commit')
   }
+}
+
+/** What the channel's template can hold, and what is only checked. */
+type TemplateFields = Pick<EntryOptions, 'size' | 'mode' | 'mtime' | 'uid' | 'gid'>
+
+// Whatever else there is needs a header of its own, or is a mistake to be told. A switch, since this runs for every entry.
+function hasOnlyTemplateFields(fields: object, isEntry: boolean): boolean {
+  if (typeof fields !== 'object' || fields === null) return false
+  for (const name in fields) {
+    switch (name) {
+      case 'mode':
+      case 'mtime':
+      case 'uid':
+      case 'gid':
+      case 'size':
+        break
+      case 'name':
+      case 'data':
+        if (isEntry) break
+        return false
+      default:
+        return false
+    }
+  }
+  return true
 }
 
 // Bytes that can be handed over as they are. An empty one may be detached: bytesOf() finds out.

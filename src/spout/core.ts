@@ -3,12 +3,13 @@ import { abortError } from '../fifo/abort.js'
 import { Channel, type ChannelListener } from '../fifo/channel.js'
 import { type Deferred, deferred } from '../fifo/deferred.js'
 import type { EntryFields } from '../tar/entry.js'
+import type { Commit } from './commit.js'
 import type { SpoutSettings } from './options.js'
 
-/** What the engine says of a delivered archive. */
-export interface Delivery {
-  attempts: number
-  blockedMs: number
+/** Hears how an archive ended: one of the two, once, also before its end was written. */
+export interface ArchiveListener {
+  delivered(attempts: number, blockedMs: number): void
+  failed(error: Error): void
 }
 
 /** The header fields that add() can change in the channel's template. */
@@ -23,26 +24,32 @@ export class SpoutCore {
   readonly channel: Channel
   /** Whether the last answer of the engine was to go on. */
   hasRoom = true
+  /** Of whom the next commit has to wait: one that can be added to, or that still has a marker to send. */
+  open: Commit | undefined
   entries = 0
   sourceWaitMs = 0
   /** What ended the spout before its time: an AbortError. */
   error: Error | undefined
-  readonly #pending = new Map<number, Deferred<Delivery>>()
+  readonly #pending = new Map<number, ArchiveListener>()
   readonly #listener: ChannelListener
   readonly #closed = deferred<void>()
   #room: Deferred<void> | undefined
   #archives = 0
-  #beforeClose: Promise<void> = Promise.resolve()
-  #template = { mode: 0o600, mtime: 0, uid: 0, gid: 0 }
+  #beforeClose: Promise<unknown> = Promise.resolve()
+  // What the channel's template has.
+  #mode = 0o600
+  #mtime = 0
+  #uid = 0
+  #gid = 0
 
   /** @param owner the spout: while anything is pending it is not collected */
   constructor(settings: SpoutSettings, owner: object) {
     this.settings = settings
     this.#listener = {
       delivered: (archive, attempts, blockedMs) => {
-        const end = this.#pending.get(archive)
+        const listener = this.#pending.get(archive)
         this.#pending.delete(archive)
-        end?.resolve({ attempts, blockedMs })
+        listener?.delivered(attempts, blockedMs)
       },
       failed: (archive, error) => this.#fail(archive, error),
       room: () => this.#giveRoom(),
@@ -91,22 +98,24 @@ export class SpoutCore {
         mtime = options.mtime.getTime() / 1000
       }
     }
-    const now = this.#template
-    if (mode === now.mode && mtime === now.mtime && uid === now.uid && gid === now.gid) return true
-    if (![mode, mtime, uid, gid].every(Number.isSafeInteger)) return false
+    if (mode === this.#mode && mtime === this.#mtime && uid === this.#uid && gid === this.#gid) return true
+    const { isSafeInteger } = Number
+    if (!isSafeInteger(mode) || !isSafeInteger(mtime) || !isSafeInteger(uid) || !isSafeInteger(gid))
+      return false
     if (!this.channel.native.setTemplate(mode, mtime, uid, gid)) return false
-    this.#template = { mode, mtime, uid, gid }
+    this.#mode = mode
+    this.#mtime = mtime
+    this.#uid = uid
+    this.#gid = gid
     return true
   }
 
-  /** Begins an archive: its number, and the promise of its delivery (or failure, also before it is ended). */
-  begin(): { archive: number; delivery: Promise<Delivery> } {
+  /** Begins an archive, and says its number. */
+  begin(listener: ArchiveListener): number {
     const archive = ++this.#archives
-    const end = deferred<Delivery>()
-    end.promise.catch(() => {})
-    this.#pending.set(archive, end)
+    this.#pending.set(archive, listener)
     this.channel.native.begin(archive)
-    return { archive, delivery: end.promise }
+    return archive
   }
 
   /** The open archive was taken back: nobody waits for it. */
@@ -138,10 +147,9 @@ export class SpoutCore {
     this.#room = undefined
   }
 
-  /** Keeps the channel open until `work`, which will still send something, has settled. Returns `work`. */
-  beforeClose(work: Promise<void>): Promise<void> {
+  /** Keeps the channel open until `work`, which will still send something, has settled. */
+  beforeClose(work: Promise<unknown>): void {
     this.#beforeClose = work.catch(() => {})
-    return work
   }
 
   /** Settles when everything ended was delivered or has failed, and the write end is closed. */
@@ -164,9 +172,9 @@ export class SpoutCore {
   }
 
   #fail(archive: number, error: Error): void {
-    const end = this.#pending.get(archive)
+    const listener = this.#pending.get(archive)
     this.#pending.delete(archive)
-    end?.reject(error)
+    listener?.failed(error)
   }
 
   #giveRoom(): void {

@@ -1,17 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { deferred } from '../fifo/deferred.js'
 import { checkCount, checkKnown, checkMs, describe } from '../fifo/options.js'
-import type { Body } from '../tar/entry.js'
-import type { Commit, EntryOptions } from './commit.js'
+import { Commit, type RunEntry } from './commit.js'
 import type { SpoutCore } from './core.js'
 import type { Receipt } from './receipt.js'
 import { Waits } from './waits.js'
-
-/** What toEntry() makes of an item: add()'s arguments. */
-export interface RunEntry extends EntryOptions {
-  name: string
-  data?: Body | undefined
-}
 
 /**
  * How a source becomes archives. Whatever ends a run, exactly the items of delivered archives were given to onDelivered:
@@ -49,7 +42,7 @@ export interface RunSummary {
   archives: number
   entries: number
   bytes: number
-  /** Items given to onDelivered. */
+  /** Items acknowledged: given to onDelivered, if there is one. */
   items: number
 }
 
@@ -64,7 +57,6 @@ const MOST_UNACKNOWLEDGED = 1024
 /** @internal What a run needs of its spout. */
 export interface RunHost {
   core: SpoutCore
-  begin(): Commit
   /** How to end the run from outside; undefined once it is over. */
   onStop(stop: ((error: unknown) => void) | undefined): void
 }
@@ -108,6 +100,46 @@ class Turn {
   }
 }
 
+/**
+ * How long a source is waited for, into sourceWaitMs. The clock is looked at only once nothing else is left to run, which the next
+ * tick tells (it comes when the microtasks are done): a source that answers at once costs none of it.
+ */
+class SourceClock {
+  readonly #core: SpoutCore
+  #isAsked = false
+  #isTickDue = false
+  #waitsSince: number | undefined
+  readonly #onTick = (): void => {
+    this.#isTickDue = false
+    if (this.#isAsked) this.#waitsSince = performance.now()
+  }
+
+  constructor(core: SpoutCore) {
+    this.#core = core
+  }
+
+  asked(): void {
+    this.#isAsked = true
+    if (this.#isTickDue) return
+    this.#isTickDue = true
+    process.nextTick(this.#onTick)
+  }
+
+  answered(): void {
+    this.#isAsked = false
+    if (this.#waitsSince === undefined) return
+    this.#core.sourceWaitMs += performance.now() - this.#waitsSince
+    this.#waitsSince = undefined
+  }
+}
+
+/** An archive that was ended and is not yet acknowledged. */
+interface Ended<T> {
+  receipt: Promise<Receipt> | Receipt
+  count: number
+  items: T[]
+}
+
 class Run<T> {
   readonly #host: RunHost
   readonly #core: SpoutCore
@@ -118,11 +150,12 @@ class Run<T> {
   readonly #maxDelayMs: number
   readonly #summary: RunSummary = { archives: 0, entries: 0, bytes: 0, items: 0 }
   #commit: Commit | undefined // the open archive; undefined while its items had nothing to write
-  #items: T[] = [] // of the open archive
-  #timer: NodeJS.Timeout | undefined
+  #count = 0 // items of the open archive
+  #items: T[] = [] // those items, if onDelivered() is to have them
+  #timer: NodeJS.Timeout | undefined // of the last archive that was begun
   #isOverdue = false // the timer came while a body was read: the archive ends after that
-  #acknowledged: Promise<void> = Promise.resolve() // everything ended so far
-  #unacknowledged = 0
+  readonly #unacknowledged: Ended<T>[] = [] // archives that were ended, in order
+  #acknowledging: Promise<void> | undefined // all of those
   #onAcknowledged: (() => void) | undefined
   #isStopped = false
   readonly #waits = new Waits() // of the puller
@@ -136,7 +169,7 @@ class Run<T> {
     this.#maxEntries = checkCount('maxEntries', options.maxEntries, 1000)
     this.#maxBytes = checkCount('maxBytes', options.maxBytes, 8 << 20)
     this.#maxDelayMs = checkMs('maxDelayMs', options.maxDelayMs, 200)
-    this.#stopped.promise.catch(() => {})
+    this.#stopped.promise.catch(ignore)
   }
 
   async start(): Promise<RunSummary> {
@@ -169,7 +202,7 @@ class Run<T> {
       failure = { error }
     }
     this.#endArchive()
-    await this.#acknowledged
+    await this.#acknowledging
     if (failure) throw failure.error
     return this.#summary
   }
@@ -183,7 +216,7 @@ class Run<T> {
         const step = iterator.next()
         if (step.done) return
         goesOn = true
-        if (!this.#take(step.value)) await this.#ready()
+        if (!this.#take(step.value)) await this.#ready(step.value)
         if (turn.isOver()) await turn.next()
       }
     } finally {
@@ -193,17 +226,18 @@ class Run<T> {
 
   async #pullAsync(iterator: AsyncIterator<T>): Promise<void> {
     const turn = new Turn()
+    const clock = new SourceClock(this.#core)
     let goesOn = false
     try {
       while (!this.#isStopped) {
         goesOn = false
-        const asked = performance.now()
+        clock.asked()
         const step = await iterator.next()
-        this.#core.sourceWaitMs += performance.now() - asked
+        clock.answered()
         if (step.done) return
         goesOn = true
         if (this.#isStopped) return
-        if (!this.#take(step.value)) await this.#ready()
+        if (!this.#take(step.value)) await this.#ready(step.value)
         if (turn.isOver()) await turn.next()
       }
     } finally {
@@ -215,25 +249,24 @@ class Run<T> {
   #take(item: T): boolean {
     const entry = this.#options.toEntry(item)
     if (this.#isStopped) return false
-    let goOn = true
+    let goesOn = true
     if (entry !== null) {
-      this.#commit ??= this.#host.begin()
+      this.#commit ??= new Commit(this.#core)
       try {
-        const { name, data, ...fields } = entry
-        goOn = this.#commit.add(name, data, hasAny(fields) ? fields : undefined)
+        goesOn = this.#commit.addEntry(entry)
       } catch (error) {
         this.#reject(item, error)
         return true
       }
     }
-    this.#items.push(item)
-    if (this.#items.length === 1) this.#startTimer()
+    if (this.#options.onDelivered) this.#items.push(item)
+    if (++this.#count === 1) this.#startTimer()
     if (this.#commit?.isReading) return false
     if (this.#isFull()) {
       this.#endArchive()
-      return this.#core.hasRoom && this.#unacknowledged < MOST_UNACKNOWLEDGED
+      return this.#core.hasRoom && this.#unacknowledged.length < MOST_UNACKNOWLEDGED
     }
-    return goOn
+    return goesOn
   }
 
   // The entry of an item was refused; or, if its archive is over, it is not about the entry.
@@ -243,26 +276,35 @@ class Run<T> {
   }
 
   #isFull(): boolean {
-    return this.#items.length >= this.#maxEntries || (this.#commit?.bytes ?? 0) >= this.#maxBytes
+    return this.#count >= this.#maxEntries || (this.#commit?.bytes ?? 0) >= this.#maxBytes
   }
 
+  // One timer for all archives: each begins it anew, and none ends it.
   #startTimer(): void {
-    clearTimeout(this.#timer)
     if (this.#maxDelayMs > LONGEST_TIMER_MS) return
+    if (this.#timer) {
+      this.#timer.refresh()
+      return
+    }
     this.#timer = setTimeout(() => {
       // While the last item's body is read nobody knows whether it is in the archive.
       if (this.#commit?.isReading) this.#isOverdue = true
-      else this.#endArchive()
+      else if (this.#count > 0) this.#endArchive()
     }, this.#maxDelayMs)
   }
 
-  async #ready(): Promise<void> {
+  // `item`: what was taken last.
+  async #ready(item: T): Promise<void> {
     const commit = this.#commit
     if (commit?.isReading) {
       try {
         await commit.ready()
       } catch (error) {
-        this.#reject(this.#items.pop() as T, error)
+        // Its archive was ended while it waited for room, and failed then.
+        if (this.#commit !== commit) throw error
+        this.#count--
+        this.#items.pop()
+        this.#reject(item, error)
       }
       // Unless it was ended while it waited for room.
       if (this.#commit === commit && (this.#isFull() || this.#isOverdue)) this.#endArchive()
@@ -271,7 +313,7 @@ class Run<T> {
     } else {
       await this.#waits.orFailure(this.#core.room())
     }
-    while (this.#unacknowledged >= MOST_UNACKNOWLEDGED) {
+    while (this.#unacknowledged.length >= MOST_UNACKNOWLEDGED) {
       const acknowledged = new Promise<void>((resolve) => {
         this.#onAcknowledged = resolve
       })
@@ -280,51 +322,49 @@ class Run<T> {
   }
 
   #endArchive(): void {
-    clearTimeout(this.#timer)
     this.#isOverdue = false
+    const count = this.#count
     const items = this.#items
     const commit = this.#commit
+    this.#count = 0
     this.#items = []
     this.#commit = undefined
     const hasEntries = commit !== undefined && commit.entries > 0
-    if (this.#isStopped || items.length === 0 || !hasEntries) commit?.abort()
-    if (this.#isStopped || items.length === 0) return
+    if (this.#isStopped || count === 0 || !hasEntries) commit?.abort()
+    if (this.#isStopped || count === 0) return
     const receipt = hasEntries ? commit.end() : nothingSent(this.#core)
-    this.#unacknowledged++
-    const before = this.#acknowledged
-    this.#acknowledged = this.#acknowledge(before, receipt, items)
-    this.#acknowledged.catch((error) => this.#stop(error))
+    if (receipt instanceof Promise) receipt.catch(ignore) // until its turn nobody listens
+    this.#unacknowledged.push({ receipt, count, items })
+    if (this.#acknowledging) return
+    this.#acknowledging = this.#acknowledge()
+    this.#acknowledging.catch((error) => this.#stop(error))
   }
 
-  async #acknowledge(before: Promise<void>, receipt: Promise<Receipt> | Receipt, items: T[]): Promise<void> {
-    const settled = await Promise.resolve(receipt).then(
-      (value) => ({ value }),
-      (error: unknown) => ({ error }),
-    )
-    await before
-    if ('error' in settled) throw settled.error
-    if (this.#isStopped) return
-    await this.#options.onDelivered?.(items, settled.value)
-    this.#summary.archives += settled.value.archive === 0 ? 0 : 1
-    this.#summary.entries += settled.value.entries
-    this.#summary.bytes += settled.value.bytes
-    this.#summary.items += items.length
-    this.#unacknowledged--
-    this.#onAcknowledged?.()
+  async #acknowledge(): Promise<void> {
+    for (let next = this.#unacknowledged[0]; next !== undefined; next = this.#unacknowledged[0]) {
+      const { count, items } = next
+      const receipt = await next.receipt
+      if (this.#isStopped) return
+      await this.#options.onDelivered?.(items, receipt)
+      this.#summary.archives += receipt.archive === 0 ? 0 : 1
+      this.#summary.entries += receipt.entries
+      this.#summary.bytes += receipt.bytes
+      this.#summary.items += count
+      this.#unacknowledged.shift()
+      this.#onAcknowledged?.()
+    }
+    this.#acknowledging = undefined
   }
 }
 
 // Not awaited: a source that hangs would hang us. What it says to that is not what the run ended with.
 function stopSource(iterator: Iterator<unknown> | AsyncIterator<unknown>): void {
   try {
-    Promise.resolve(iterator.return?.()).catch(() => {})
+    Promise.resolve(iterator.return?.()).catch(ignore)
   } catch {}
 }
 
-function hasAny(fields: object): boolean {
-  for (const _ in fields) return true
-  return false
-}
+function ignore(): void {}
 
 function nothingSent(core: SpoutCore): Receipt {
   return {

@@ -12,7 +12,10 @@ import { type RunOptions, type RunSummary, runSource } from './run.js'
 export interface SpoutStats extends FifoStats {
   /** Entries accepted. */
   entries: number
-  /** Milliseconds run() waited for its source. */
+  /**
+   * Milliseconds run() waited for async sources: from when nothing else was left to run in this turn of the event loop until the
+   * answer came. One that comes before that was not waited for.
+   */
   sourceWaitMs: number
 }
 
@@ -34,7 +37,6 @@ export async function openSpout(options: SpoutOptions = {}): Promise<Spout> {
 export class Spout {
   readonly path: string
   readonly #core: SpoutCore
-  #commit: Commit | undefined
   #closing: Promise<void> | undefined
   #stopListening = (): void => {}
   #stopRun: ((error: unknown) => void) | undefined // while a run is under way
@@ -63,7 +65,7 @@ export class Spout {
    */
   beginCommit(): Commit {
     this.#checkIdle('beginCommit')
-    return this.#begin()
+    return new Commit(this.#core)
   }
 
   #checkIdle(call: string): void {
@@ -71,17 +73,7 @@ export class Spout {
     if (core.error) throw core.error
     if (this.#closing) throw core.stateError(call, 'one that is closed', 'an open spout')
     if (this.#stopRun) throw core.stateError(call, 'a run() under way', 'an idle spout')
-    if (this.#commit)
-      throw core.stateError(call, `commit ${this.#commit.archive} open`, 'no other open commit')
-  }
-
-  #begin(): Commit {
-    const core = this.#core
-    const commit = new Commit(core, Math.floor(Date.now() / 1000), () => {
-      if (this.#commit === commit) this.#commit = undefined
-    })
-    this.#commit = commit
-    return commit
+    if (core.open) throw core.stateError(call, `commit ${core.open.archive} open`, 'no other open commit')
   }
 
   /**
@@ -96,7 +88,6 @@ export class Spout {
     this.#checkIdle('run')
     const host = {
       core: this.#core,
-      begin: () => this.#begin(),
       onStop: (stop: ((error: unknown) => void) | undefined) => {
         this.#stopRun = stop
       },
@@ -137,7 +128,7 @@ export class Spout {
     if (!this.#closing) {
       const { error } = this.#core
       this.#stopRun?.(error ?? this.#core.stateError('run', 'one that was closed', 'an open spout'))
-      this.#commit?.abort(error)
+      this.#core.open?.abort(error)
       // Until then the signal can end the wait.
       this.#closing = this.#core.close(LINGER_MS).finally(() => this.#stopListening())
     }

@@ -255,6 +255,8 @@ const REFUSED: Record<string, [entry: (item: number) => RunEntry, code: string]>
   'a size': [(item) => ({ ...toEntry(item), size: 1 }), 'ERR_TAR_SIZE'],
   'a body': [(item) => ({ ...toEntry(item), data: 5 as unknown as Body }), 'TypeError'],
   'a field': [(item) => ({ ...toEntry(item), uid: -1 }), 'ERR_TAR_FIELD'],
+  'a field that does not exist': [(item) => ({ ...toEntry(item), modes: 1 }) as RunEntry, 'TypeError'],
+  'a number': [() => 5 as unknown as RunEntry, 'TypeError'],
   'a gathered body': [(item) => ({ ...toEntry(item), data: failing() }), 'ERR_TAR_BODY'],
 }
 /** When the archive of the refused entry ends. */
@@ -727,4 +729,29 @@ test('sourceWaitMs is the time the source took, and no more', async (t) => {
   t.true(sourceWaitMs >= 4 * 19 && sourceWaitMs < elapsed - 25, `${sourceWaitMs} of ${elapsed} ms`)
   await spout.run(upTo(100), { toEntry })
   t.is(spout.stats().sourceWaitMs, sourceWaitMs)
+})
+
+test('a source that answers at once is not waited for', async (t) => {
+  const { spout } = await sent(t)
+  async function* source() {
+    yield* upTo(5000)
+  }
+  await spout.run(source(), { toEntry })
+  t.is(spout.stats().sourceWaitMs, 0)
+})
+
+test('fields beside name and data are the options of add()', async (t) => {
+  const fifo = fifoFor(t)
+  const spout = await spoutFor(t, fifo)
+  const cat = new Cat(t, fifo.path)
+  const mtime = new Date(1_700_000_000_000)
+  const items: RunEntry[] = [
+    { name: 'a', data: 'xy', size: 2, mode: 0o640, mtime, uid: 1, gid: 2 },
+    { name: 'b', data: 'z', mode: 0o644, uname: 'someone', pax: { comment: 'c' } },
+  ]
+  await spout.run(items, { toEntry: (item) => item })
+  await spout.close()
+  const [a, b] = await readArchive(await cat.bytes)
+  t.like(a, { name: 'a', header: { size: 2, mode: 0o640, mtime, uid: 1, gid: 2 } })
+  t.like(b, { name: 'b', header: { size: 1, mode: 0o644, uname: 'someone', pax: { comment: 'c' } } })
 })
