@@ -8,7 +8,7 @@
 //     |                      |  no reader   | |  | everything consumed: again from una
 //     |                      +-- for 50 ms -+ |  |
 //     |                      |                v  |
-//     |                      +------------- kDraining  (doubt)
+//     |                      +-- no reader -- kDraining  (doubt)
 //     v
 //   kClosing --> kGone
 //
@@ -319,6 +319,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   bool readers_moved_ = false;    // wide: an open, a close, an overflow or EPIPE since judged last
   bool path_changed_ = false;
   bool resumes_ = false;  // reopening in doubt: what was written before may still be in the pipe
+  int64_t mark_ = 0;      // the capacity of the pipe that was closed in doubt, if no new one has it
   bool foreign_told_ = false;
   int quiet_archives_ = 0;
   int64_t last_consumed_ = 0;
