@@ -1123,6 +1123,12 @@ void Channel::FailAll(Failure failure, int error) {
   Enter(State::kClosing);
 }
 
+// Nothing of ours is in the FIFO: whoever comes to it under another name may have it.
+void Channel::LeaveFifo() {
+  claim_.Close();
+  identity_ = {};
+}
+
 // The path may lead to another FIFO now, or nowhere. True: the state changed.
 bool Channel::FollowPath(int64_t now) {
   path_changed_ = false;
@@ -1132,6 +1138,8 @@ bool Channel::FollowPath(int64_t now) {
   const fifo::PathInfo info = fifo::Inspect(options_.path);
   if (info.error != 0) {
     if (missing_since_ == 0) missing_since_ = now;
+    // The FIFO may be freed, and another one made under its inode number: it is not ours any more.
+    if (!write_end_.IsOpen()) LeaveFifo();
     if (now - missing_since_ < kRemovedNs) {
       WakeAt(now + 20 * kMs);
       return false;
@@ -1148,7 +1156,8 @@ bool Channel::FollowPath(int64_t now) {
     return true;
   }
   if (info.identity == identity_) {
-    if (watch < 0) is_tracked_ = engine_.Watch(this, options_.path, reads_watched_ = true);
+    // Again, since what was watched under this number may have been another one.
+    is_tracked_ = engine_.Watch(this, options_.path, reads_watched_ = true);
     return false;
   }
   // Another FIFO stands there. What the old one's reader did not confirm is sent again to the new

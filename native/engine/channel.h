@@ -263,6 +263,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void FailHead(Failure failure, int error = 0);
   void FailAll(Failure failure, int error = 0);
   bool FollowPath(int64_t now);
+  void LeaveFifo();
 
   void Tell(Report report);
   void TellRoom();
