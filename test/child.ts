@@ -1,7 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+
+/** Stops a process where it is (SIGSTOP), and settles once every thread stands still; SIGCONT goes on. */
+export async function pause(child: ChildProcess): Promise<void> {
+  child.kill('SIGSTOP')
+  const tasks = `/proc/${child.pid}/task`
+  const stands = (task: string) => /^State:\s+T/m.test(readFileSync(`${tasks}/${task}/status`, 'utf8'))
+  while (!readdirSync(tasks).every(stands)) await delay(1)
+}
 
 /** A script of test/spout/children in its own process, which tells what it does line by line. */
 export class Child {
@@ -60,6 +70,10 @@ export class Child {
     if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, 'exit')
     clearTimeout(limit)
     return this.process.signalCode ?? this.process.exitCode
+  }
+
+  pause(): Promise<void> {
+    return pause(this.process)
   }
 
   kill(): void {

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { pause } from './child.js'
 import type { TestFifo } from './fifo.js'
 import type { LoggedCommit } from './torture/judge.js'
 
@@ -105,11 +105,8 @@ export class StandIn {
   }
 
   /** Stops it where it is (SIGSTOP), and settles once every thread stands still; SIGCONT goes on. */
-  async pause(): Promise<void> {
-    this.#child.kill('SIGSTOP')
-    const tasks = `/proc/${this.#child.pid}/task`
-    const stands = (task: string) => /^State:\s+T/m.test(readFileSync(`${tasks}/${task}/status`, 'utf8'))
-    while (!readdirSync(tasks).every(stands)) await delay(1)
+  pause(): Promise<void> {
+    return pause(this.#child)
   }
 
   /** Lets it finish what it can still read and finish, then ends it. */
