@@ -17,6 +17,8 @@ export interface RowOptions {
   readonly limits?: PlanLimits
   /** After this the row's processes are killed; what was not told stays untold. */
   readonly limitMs: number
+  /** Ends the row's processes at once; what it gives then is no result. */
+  readonly signal?: AbortSignal
   /** Leave the row's folder (commits.jsonl, told.json) where it is, and say where. */
   readonly keep?: boolean
   /** Called with the number of archives settled so far. */
@@ -80,14 +82,14 @@ class RowRun {
   }
 
   async run(): Promise<RowResult> {
-    const { archives, seed, limitMs } = this.#options
+    const { archives, seed, limitMs, signal } = this.#options
     const limits = this.#limits()
     const started = process.hrtime.bigint()
     const limit = setTimeout(() => {
       this.#timedOut = true
-      this.#over = true
-      for (const child of this.#children) child.kill('SIGKILL')
+      this.#end()
     }, limitMs)
+    signal?.addEventListener('abort', () => this.#end(), { once: true })
     this.#makeFifo()
     this.#startReader()
     const prober = this.#startProber()
@@ -122,6 +124,11 @@ class RowRun {
     )
     const rest = { seconds, timedOut: this.#timedOut, complaints: this.#complaints.slice(0, 2000) }
     return { ...verdict, strikes: this.#strikes, ...rest }
+  }
+
+  #end() {
+    this.#over = true
+    for (const child of this.#children) child.kill('SIGKILL')
   }
 
   #limits(): PlanLimits {
