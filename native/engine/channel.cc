@@ -932,7 +932,7 @@ bool Channel::WatchForLoss(int64_t consumed, int64_t now) {
   } else if (FailOverdue(now)) {
     return true;
   }
-  WakeAt(now + backoff_.Next());
+  WakeAt(now + backoff_.Next(now - no_reader_since_));
   return false;
 }
 
