@@ -1,8 +1,9 @@
-// npm run torture -- --archives N [--rows filter] [--seed S] [--jobs N] [--results file] [--markdown file] [--json] [--keep]
-//                    [--for-s N] [--list] [--limit-s N] [--max-entries N] [--max-bytes N]
+// npm run torture -- --archives N [--rows filter] [--seed S] [--jobs N] [--long-jobs N] [--results file] [--markdown file]
+//                    [--json] [--keep] [--list] [--for-s N] [--limit-s N] [--max-entries N] [--max-bytes N]
 // Runs every row whose title matches the filter (a regular expression), prints the table, and ends with 1 if a tarspout
 // row breaks its promise. With --results rows that were run before under the same conditions are taken from the file, and each
 // that is run is added to it; --markdown writes the page of all of them. After --for-s no further row is begun.
+import { setMaxListeners } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
 import { cpus, release, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     rows: { type: 'string', default: '' },
     seed: { type: 'string', default: '1' },
     jobs: { type: 'string', default: '1' },
+    'long-jobs': { type: 'string', default: '0' },
     'limit-s': { type: 'string' },
     'for-s': { type: 'string' },
     'max-entries': { type: 'string', default: '50' },
@@ -60,28 +62,33 @@ const command = `npm run torture -- ${process.argv.slice(2).join(' ')}`
 const writePage = () =>
   values.markdown && writeFileSync(values.markdown, markdownOf(results.of(rows), archives, facts, command))
 
-// The longest first, so that what mostly sleeps does so beside the rest.
-const queue = chosen
-  .filter((row) => !results.has(row))
-  .sort((a, b) => Number(b.fault.isLong ?? false) - Number(a.fault.isLong ?? false))
-const all = queue.length
-if (values['for-s']) setTimeout(() => queue.splice(0), Number(values['for-s']) * 1000).unref()
+// Rows that mostly sleep have jobs of their own, which cost little beside the rest.
+const queue = chosen.filter((row) => !results.has(row))
+const longJobs = Number(values['long-jobs'])
+const long = longJobs > 0 ? queue.filter((row) => row.fault.isLong) : []
+const others = queue.filter((row) => !long.includes(row))
+const stop = () => {
+  for (const rows of [long, others]) rows.splice(0)
+}
+if (values['for-s']) setTimeout(stop, Number(values['for-s']) * 1000).unref()
 const ending = new AbortController()
+setMaxListeners(0, ending.signal) // one a row
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
   process.once(name, () => {
-    queue.splice(0)
+    stop()
     ending.abort()
   })
 }
 const status = (text: string) => process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`)
 
-async function work() {
-  for (let row = queue.shift(); row; row = queue.shift()) {
+async function work(from: Row[]) {
+  for (let row = from.shift(); row; row = from.shift()) {
     const title = titleOf(row)
-    const left = queue.length
+    const left = long.length + others.length
     const result = await runRow(row, {
       ...{ archives, limits, limitMs, seed, keep: values.keep, signal: ending.signal },
-      onProgress: (settled) => status(`${all - left}/${all} ${title}: ${settled}/${archives}`),
+      onProgress: (settled) =>
+        status(`${queue.length - left}/${queue.length} ${title}: ${settled}/${archives}`),
     })
     if (ending.signal.aborted) return
     const broken = brokenPromises(result, allowances(row))
@@ -93,7 +100,8 @@ async function work() {
       console.error(`${title}: ${result.complaints.slice(0, 500)}`)
   }
 }
-await Promise.all(Array.from({ length: Number(values.jobs) }, work))
+const jobs = (from: Row[], count: number) => Array.from({ length: count }, () => work(from))
+await Promise.all([...jobs(long, longJobs), ...jobs(others, Number(values.jobs))])
 status('')
 writePage()
 

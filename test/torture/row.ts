@@ -89,7 +89,8 @@ class RowRun {
       this.#timedOut = true
       this.#end()
     }, limitMs)
-    signal?.addEventListener('abort', () => this.#end(), { once: true })
+    const end = () => this.#end()
+    signal?.addEventListener('abort', end)
     this.#makeFifo()
     this.#startReader()
     const prober = this.#startProber()
@@ -111,6 +112,7 @@ class RowRun {
       clearTimeout(patience)
     }
     clearTimeout(limit)
+    signal?.removeEventListener('abort', end)
     const seconds = Number(process.hrtime.bigint() - started) / 1e9
     const commits = readFileSync(this.#log, 'utf8').split('\n').filter(Boolean)
     if (this.#options.keep) {
