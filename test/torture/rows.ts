@@ -130,6 +130,7 @@ export const faults: readonly Fault[] = [
   // Faster than an archive is read: a prober cannot be told from a reader that comes back, so some archives are given up.
   {
     name: 'prober each 0.3 ms',
+    isLong: true,
     strikes: true,
     mayReject: true,
     prober: ['--every-us', us(300)],
