@@ -1,4 +1,5 @@
 import test from 'ava'
+import { hasGo } from './stand-in.js'
 import { brokenPromises } from './torture/judge.js'
 import { runRow } from './torture/row.js'
 import { allowances, type Row, rows, titleOf } from './torture/rows.js'
@@ -9,17 +10,25 @@ const short: readonly [fault: string, archives: number][] = [
   ['finishes in 0 to 20 ms', 20],
   ['closes often, reopens at once', 12],
   ['closes, reopens in 20 ms', 20],
+  ['closes, comes back from errors in 1 ms', 20],
   ['killed at a byte', 20],
   ['killed while finishing', 20],
   ['prober each 400 ms, slow reads', 12],
   ['writer killed', 20],
 ]
 
-const pick = (fault: string, writer: Row['writer']) =>
-  rows.filter((row) => row.writer === writer && row.fault.name === fault && !row.reader.startsWith('Go'))
+const isGo = ({ reader }: Row) => reader.startsWith('Go')
+const pick = (fault: string, writer: Row['writer'], go = false) =>
+  rows.filter((row) => row.writer === writer && row.fault.name === fault && isGo(row) === go)
 
-for (const [fault, archives] of short) {
-  const chosen = pick(fault, 'tarspout')
+const cases = short.map(([fault, archives]) => ({ fault, archives, chosen: pick(fault, 'tarspout') }))
+if (hasGo) {
+  for (const fault of ['none', 'writer killed']) {
+    cases.push({ fault: `${fault}, Go's archive/tar`, archives: 12, chosen: pick(fault, 'tarspout', true) })
+  }
+}
+
+for (const { fault, archives, chosen } of cases) {
   // One test per fault, its rows two at a time: a row mostly waits.
   test.serial(`a spout loses, mixes and corrupts nothing: ${fault}`, async (t) => {
     t.timeout(120_000)

@@ -395,6 +395,7 @@ bool Channel::Idle(int64_t now) {
 bool Channel::Looking(int64_t now) {
   if (window_.IsEmpty()) {
     no_reader_since_ = 0;
+    resumes_ = false;
     Enter(State::kIdle);
     return true;
   }
@@ -939,7 +940,11 @@ bool Channel::WatchForLoss(int64_t consumed, int64_t now) {
     return true;
   }
   if (consumed > window_.una()) {
-    if (now - no_reader_since_ >= kReaderGoneNs) {
+    // In doubt the next reader must not go on where this one left: closed before it comes, the pipe
+    // is gone. Mapped pages wait, since those that are dropped are kept for good.
+    const bool at_once =
+        state_ == State::kDraining && !options_.maps_pages && fifo::MarkPipe(write_end_) != 0;
+    if (at_once || now - no_reader_since_ >= kReaderGoneNs) {
       CloseAndReopen(now);
       return true;
     }
@@ -947,7 +952,7 @@ bool Channel::WatchForLoss(int64_t consumed, int64_t now) {
   } else if (FailOverdue(now)) {
     return true;
   }
-  WakeAt(now + backoff_.Next());
+  WakeAt(now + backoff_.Next(now - no_reader_since_));
   return false;
 }
 
@@ -986,8 +991,8 @@ void Channel::OpenWriteEnd(fifo::Fd fd, int64_t now) {
   engine_.WatchRoom(this, write_end_.get());
   ++counters.opens;
   counters.has_reader = 1;
-  if (fifo::Capacity(write_end_) != options_.pipe_size)
-    fifo::SetCapacity(write_end_, options_.pipe_size);
+  const int64_t capacity = fifo::Capacity(write_end_);
+  if (capacity != options_.pipe_size) fifo::SetCapacity(write_end_, options_.pipe_size);
   counters.pipe_capacity = fifo::Capacity(write_end_);
   if (no_reader_since_ != 0) {
     counters.waiting_for_reader_ns += now - no_reader_since_;
@@ -997,23 +1002,30 @@ void Channel::OpenWriteEnd(fifo::Fd fd, int64_t now) {
   backoff_.Reset();
   is_open_wanted_ = false;
   const int64_t left = fifo::Unread(write_end_);
-  if (std::exchange(resumes_, false)) {
-    // Dropped, as the write end's closing does when no reader is there; or a reader came just then
-    // and has them.
-    if (left > 0 && left <= window_.nxt() - window_.una()) {
-      last_consumed_ = window_.nxt() - left;
-      Enter(State::kDraining);
-      return;
-    }
-    last_consumed_ = window_.nxt();
-    SendAgain(now);
+  const int64_t sent = window_.nxt() - window_.una();
+  // A reader came just before the pipe was closed and kept it: it has the rest, or what it read of
+  // it.
+  const bool is_kept = mark_ != 0 && capacity == mark_;
+  const bool has_rest = mark_ != 0 ? is_kept : left > 0 && left <= sent;
+  mark_ = 0;
+  if (resumes_ && sent > 0 && has_rest) {
+    resumes_ = false;
+    last_consumed_ = std::max(window_.nxt() - left, window_.una());
+    Enter(State::kDraining);
     return;
   }
-  if (left > 0 && !options_.is_raw) {
-    has_looked_ = false;  // not ours: let the reader finish it
+  if ((left > 0 || is_kept) && !options_.is_raw) {
+    has_looked_ = false;  // of nothing that can be sent again: let the reader finish it
+    saw_leftover_ = true;
     CloseWriteEnd();
     no_reader_since_ = now;
+    clear_since_ = 0;
     Enter(State::kLooking);
+    return;
+  }
+  if (std::exchange(resumes_, false)) {
+    last_consumed_ = window_.nxt();
+    SendAgain(now);
     return;
   }
   last_consumed_ = window_.nxt();
@@ -1045,6 +1057,7 @@ void Channel::KeepMapped() {
 }
 
 void Channel::CloseAndReopen(int64_t now) {
+  mark_ = write_end_.IsOpen() ? fifo::MarkPipe(write_end_) : 0;
   CloseWriteEnd();
   resumes_ = true;
   backoff_.Reset();
@@ -1131,6 +1144,12 @@ void Channel::FailAll(Failure failure, int error) {
   Enter(State::kClosing);
 }
 
+// Nothing of ours is in the FIFO: whoever comes to it under another name may have it.
+void Channel::LeaveFifo() {
+  claim_.Close();
+  identity_ = {};
+}
+
 // The path may lead to another FIFO now, or nowhere. True: the state changed.
 bool Channel::FollowPath(int64_t now) {
   path_changed_ = false;
@@ -1140,6 +1159,8 @@ bool Channel::FollowPath(int64_t now) {
   const fifo::PathInfo info = fifo::Inspect(options_.path);
   if (info.error != 0) {
     if (missing_since_ == 0) missing_since_ = now;
+    // The FIFO may be freed, and another one made under its inode number: it is not ours any more.
+    if (!write_end_.IsOpen()) LeaveFifo();
     if (now - missing_since_ < kRemovedNs) {
       WakeAt(now + 20 * kMs);
       return false;
@@ -1156,7 +1177,8 @@ bool Channel::FollowPath(int64_t now) {
     return true;
   }
   if (info.identity == identity_) {
-    if (watch < 0) is_tracked_ = engine_.Watch(this, options_.path, reads_watched_ = true);
+    // Again, since what was watched under this number may have been another one.
+    is_tracked_ = engine_.Watch(this, options_.path, reads_watched_ = true);
     return false;
   }
   // Another FIFO stands there. What the old one's reader did not confirm is sent again to the new

@@ -8,7 +8,7 @@
 //     |                      |  no reader   | |  | everything consumed: again from una
 //     |                      +-- for 50 ms -+ |  |
 //     |                      |                v  |
-//     |                      +------------- kDraining  (doubt)
+//     |                      +-- no reader -- kDraining  (doubt)
 //     v
 //   kClosing --> kGone
 //
@@ -17,6 +17,7 @@
 // clang-format on
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <condition_variable>
@@ -181,21 +182,20 @@ class Channel : public std::enable_shared_from_this<Channel> {
   std::atomic<bool> is_scheduled{false};  // any thread
 
  private:
-  // Sleeps between looks at something that gives no event: 1 ms, doubling to 20 ms,
-  // and to 80 ms once a second was waited.
+  // Sleeps between looks at something that gives no event: 1 ms, doubling to 20 ms, and then to a
+  // fiftieth of what was waited, at most 250 ms.
   class Backoff {
    public:
     int64_t Next(int64_t waited_ns = 0) {
       const int64_t delay = next_;
-      const int64_t most = waited_ns > kLongNs ? kMostLater : kMost;
-      next_ = next_ * 2 < most ? next_ * 2 : most;
+      next_ = std::min(next_ * 2, std::clamp(waited_ns / 50, kMost, kMostLater));
       return delay;
     }
     void Reset() { next_ = kLeast; }
 
    private:
     static constexpr int64_t kLeast = 1'000'000, kMost = 20'000'000;
-    static constexpr int64_t kLongNs = 1'000'000'000, kMostLater = 80'000'000;
+    static constexpr int64_t kMostLater = 250'000'000;
     int64_t next_ = kLeast;
   };
 
@@ -264,6 +264,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void FailHead(Failure failure, int error = 0);
   void FailAll(Failure failure, int error = 0);
   bool FollowPath(int64_t now);
+  void LeaveFifo();
 
   void Tell(Report report);
   void TellRoom();
@@ -321,6 +322,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   bool readers_moved_ = false;    // wide: an open, a close, an overflow or EPIPE since judged last
   bool path_changed_ = false;
   bool resumes_ = false;  // reopening in doubt: what was written before may still be in the pipe
+  int64_t mark_ = 0;      // the capacity of the pipe that was closed in doubt, if no new one has it
   bool foreign_told_ = false;
   int quiet_archives_ = 0;
   int64_t last_consumed_ = 0;

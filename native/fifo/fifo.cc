@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
@@ -86,6 +87,19 @@ void SetCapacity(const Fd& fd, int64_t bytes) {
 int64_t Capacity(const Fd& fd) {
   const int bytes = Retry([&] { return ::fcntl(fd.get(), F_GETPIPE_SZ); });
   return bytes < 0 ? 0 : bytes;
+}
+
+int64_t MarkPipe(const Fd& fd) {
+  // A new pipe has 16 pages, or two or one where its user has many (pipe(7)).
+  const auto is_mark = [](int64_t pages) { return pages != 16 && pages > 2; };
+  const int64_t page = ::sysconf(_SC_PAGESIZE);
+  const int64_t capacity = Capacity(fd);
+  if (is_mark(capacity / page)) return capacity;
+  for (const int64_t pages : {32, 8, 4}) {
+    if (Retry([&] { return ::fcntl(fd.get(), F_SETPIPE_SZ, static_cast<int>(pages * page)); }) >= 0)
+      return is_mark(Capacity(fd) / page) ? Capacity(fd) : 0;
+  }
+  return 0;
 }
 
 Opened Claim(const Identity& identity) {

@@ -63,6 +63,10 @@ bool HasReader(const Fd& write_end);
 void SetCapacity(const Fd& fd, int64_t bytes);
 int64_t Capacity(const Fd& fd);
 
+// Gives the pipe a capacity that no new one has: whoever opens the FIFO again knows by it whether
+// this pipe is still there. Returns it; 0: the system grants none.
+int64_t MarkPipe(const Fd& fd);
+
 // Claims a FIFO for one writer: an abstract unix socket named after it, which the kernel frees when
 // the process ends. Closed descriptor with EADDRINUSE: another tarspout has it. Seen within one
 // network namespace.

@@ -1,5 +1,6 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
 import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import type { TestFifo } from '../fifo.js'
@@ -147,6 +148,36 @@ test('another writer is published, once', async (t) => {
     heard.filter(([name]) => name === 'writer:foreign'),
     [['writer:foreign', { path: fifo.path }]],
   )
+})
+
+test('another writer that stays is published once its bytes are between ours', async (t) => {
+  const fifo = fifoFor(t)
+  const heard = published(t, fifo)
+  const reader = new HeldReader(t, fifo.path)
+  const spout = await spoutFor(t, fifo, { connection: 'persistent' })
+  const send = async () => {
+    const commit = spout.beginCommit()
+    commit.add('a', 'a')
+    const ended = commit.end()
+    await until('it is in the pipe', () => spout.stats().pipeOccupancy >= archiveSize(1))
+    return ended
+  }
+  const first = send()
+  await reader.take(archiveSize(1))
+  await first
+  const script = 'printf 0123456789 && echo written >&2 && exec sleep 100'
+  const other = spawn('sh', ['-c', `exec >"$0" && ${script}`, fifo.path], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  t.teardown(() => other.kill())
+  await once(other.stderr, 'data')
+  const second = send()
+  second.catch(() => {})
+  await until('it is told', () => namesOf(heard).includes('writer:foreign'))
+  t.is((await reader.take(10)).toString(), '0123456789')
+  await reader.take(archiveSize(1))
+  await second
+  t.is(namesOf(heard).filter((name) => name === 'writer:foreign').length, 1)
 })
 
 test('without anyone hearing nothing is different', async (t) => {

@@ -116,6 +116,22 @@ export class HeldReader {
     return taken
   }
 
+  /** Reads what lies in the pipe, without waiting: how many bytes. */
+  takeWhatIsThere(): number {
+    const target = Buffer.alloc(1 << 20)
+    let have = 0
+    try {
+      for (;;) {
+        const count = readSync(this.#fd, target, 0, target.length, null)
+        if (count === 0) return have
+        have += count
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+      return have
+    }
+  }
+
   async #read(target: Buffer, offset: number): Promise<number> {
     for (;;) {
       try {

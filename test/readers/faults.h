@@ -80,6 +80,7 @@ struct Plan {
                static_cast<uint64_t>(run)),
         read_delay_us(options.Number("--read-delay-us", 0)),
         read_max(options.Number("--read-max", 0)),
+        read_percent(options.Number("--read-percent", 100)),
         start_ms(options.Number("--start-ms", 0)),
         reopen_us(options.Number("--reopen-us", 0)),
         stall_ms(options.Number("--stall-ms", 0)),
@@ -95,6 +96,7 @@ struct Plan {
     close.Draw(random);
     kill.Draw(random);
     stall.Draw(random);
+    holds_back = read_percent >= 100 || random.Percent(read_percent);
     kill_finishing = random.Percent(kill_finishing_percent) &&
                      (kill_finishing_times == 0 || run < kill_finishing_times);
   }
@@ -103,6 +105,7 @@ struct Plan {
   Random random;
   int64_t read_delay_us;
   int64_t read_max;
+  int64_t read_percent;  // of the archives, in which reads are slow and small
   int64_t start_ms;
   int64_t reopen_us;
   int64_t stall_ms;
@@ -111,6 +114,7 @@ struct Plan {
   ByteFault close;
   ByteFault kill;
   ByteFault stall;
+  bool holds_back = true;
   bool kill_finishing = false;
 };
 

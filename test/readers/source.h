@@ -160,9 +160,9 @@ class Source {
       plan_.close.Spend();
       return Status::kClose;
     }
-    SleepUs(plan_.read_delay_us);
+    if (plan_.holds_back) SleepUs(plan_.read_delay_us);
     int64_t most = static_cast<int64_t>(size);
-    if (plan_.read_max > 0) most = std::min(most, plan_.read_max);
+    if (plan_.holds_back && plan_.read_max > 0) most = std::min(most, plan_.read_max);
     for (const ByteFault* fault : {&plan_.stall, &plan_.kill, &plan_.close}) {
       if (fault->position() != kNever) most = std::min(most, fault->position() - archive_bytes_);
     }

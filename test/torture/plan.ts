@@ -35,7 +35,7 @@ export function hashOf(bytes: Uint8Array): string {
 
 /**
  * What the writer sends, made from a seed by writer and judge alike: archive n has 1 to 50 entries of 0 to 1 MiB, most of
- * them small (a mean archive has about 0.8 MB), their bodies slices of one pool of random bytes. Names say archive and entry;
+ * them small (a mean archive has about 0.6 MB), their bodies slices of one pool of random bytes. Names say archive and entry;
  * a few are longer than 100 bytes, so that they need a pax record.
  */
 export class Plan {
@@ -80,7 +80,7 @@ export class Plan {
     const edges = [0, 1, 511, 512, 513, 1024, 4096, 65536]
     const choice = random() % 8
     const edge = edges[random() % edges.length] ?? 0
-    const exponent = (random() / 2 ** 32) ** 2
+    const exponent = (random() / 2 ** 32) ** 3
     const size = Math.floor((this.#maxBytes + 1) ** exponent) - 1
     return Math.min(choice === 0 ? edge : size, this.#maxBytes)
   }

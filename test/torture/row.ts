@@ -17,6 +17,8 @@ export interface RowOptions {
   readonly limits?: PlanLimits
   /** After this the row's processes are killed; what was not told stays untold. */
   readonly limitMs: number
+  /** Ends the row's processes at once; what it gives then is no result. */
+  readonly signal?: AbortSignal
   /** Leave the row's folder (commits.jsonl, told.json) where it is, and say where. */
   readonly keep?: boolean
   /** Called with the number of archives settled so far. */
@@ -80,14 +82,15 @@ class RowRun {
   }
 
   async run(): Promise<RowResult> {
-    const { archives, seed, limitMs } = this.#options
+    const { archives, seed, limitMs, signal } = this.#options
     const limits = this.#limits()
     const started = process.hrtime.bigint()
     const limit = setTimeout(() => {
       this.#timedOut = true
-      this.#over = true
-      for (const child of this.#children) child.kill('SIGKILL')
+      this.#end()
     }, limitMs)
+    const end = () => this.#end()
+    signal?.addEventListener('abort', end)
     this.#makeFifo()
     this.#startReader()
     const prober = this.#startProber()
@@ -109,6 +112,7 @@ class RowRun {
       clearTimeout(patience)
     }
     clearTimeout(limit)
+    signal?.removeEventListener('abort', end)
     const seconds = Number(process.hrtime.bigint() - started) / 1e9
     const commits = readFileSync(this.#log, 'utf8').split('\n').filter(Boolean)
     if (this.#options.keep) {
@@ -122,6 +126,11 @@ class RowRun {
     )
     const rest = { seconds, timedOut: this.#timedOut, complaints: this.#complaints.slice(0, 2000) }
     return { ...verdict, strikes: this.#strikes, ...rest }
+  }
+
+  #end() {
+    this.#over = true
+    for (const child of this.#children) child.kill('SIGKILL')
   }
 
   #limits(): PlanLimits {

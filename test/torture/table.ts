@@ -1,11 +1,6 @@
+import type { Finished } from './results.js'
 import type { RowResult } from './row.js'
-import { type Row, titleOf } from './rows.js'
-
-interface Finished {
-  readonly row: Row
-  readonly result: RowResult
-  readonly broken: readonly string[]
-}
+import { allowances, titleOf } from './rows.js'
 
 const columns: readonly (readonly [string, (result: RowResult) => string])[] = [
   ['lost', (r) => String(r.lost)],
@@ -48,6 +43,22 @@ const legend = `- **lost**: archives the writer was told were delivered of which
 - **strikes**: how often the fault struck.
 - A reader that is killed takes with it what it has read and not yet committed: with \`confirm: 'read'\` those rows may lose.`
 
+/** What the rows of one writer come to. */
+function summaryOf(lines: readonly Finished[]): string {
+  const sum = (pick: (result: RowResult) => number, of = lines) =>
+    of.reduce((total, { result }) => total + pick(result), 0)
+  const mayLose = lines.filter(({ row }) => allowances(row).mayLose)
+  const broken = lines.filter((line) => line.broken.length > 0)
+  const parts = [
+    `${lines.length} rows, ${sum((r) => r.delivered)} archives told delivered`,
+    `lost: ${sum((r) => r.lost) - sum((r) => r.lost, mayLose)}, and ${sum((r) => r.lost, mayLose)} in the ${mayLose.length} rows that may`,
+    `corrupt: ${sum((r) => r.corrupt)}, mixed: ${sum((r) => r.mixed)}, out of order: ${sum((r) => r.disordered)}`,
+    `rejected: ${sum((r) => r.rejected)}, untold: ${sum((r) => r.untold)}`,
+    `rows that break a promise: ${broken.length}`,
+  ]
+  return `${parts.join('; ')}.`
+}
+
 /** The table as a page of the documentation. */
 export function markdownOf(
   finished: readonly Finished[],
@@ -65,7 +76,14 @@ export function markdownOf(
       ...columns.map(([, cell]) => cell(result)),
     ])
     const rule = head.map((_, column) => (column < 4 ? '---' : '--:'))
-    return [`## ${name}`, '', ...[head, rule, ...rows].map((line) => `| ${line.join(' | ')} |`), '']
+    return [
+      `## ${name}`,
+      '',
+      summaryOf(lines),
+      '',
+      ...[head, rule, ...rows].map((line) => `| ${line.join(' | ')} |`),
+      '',
+    ]
   })
   return [
     ...['# Torture: what readers do, and what arrives', ''],

@@ -1,4 +1,4 @@
-// Sends many small archives: --path P --archives N [--connection C]. Prints RSS and descriptors on the way.
+// Sends many small archives: --path P --archives N [--connection C] [--confirm C]. Prints RSS and descriptors on the way.
 import { readdirSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { openSpout } from 'tarspout'
@@ -8,11 +8,13 @@ const { values } = parseArgs({
     path: { type: 'string', default: '' },
     archives: { type: 'string', default: '1000000' },
     connection: { type: 'string', default: 'persistent' },
+    confirm: { type: 'string', default: 'read' },
   },
 })
 const archives = Number(values.archives)
 const connection = values.connection === 'persistent' ? 'persistent' : 'per-archive'
-const spout = await openSpout({ path: values.path, connection })
+const confirm = values.confirm === 'read' ? 'read' : 'committed'
+const spout = await openSpout({ path: values.path, connection, confirm })
 const body = Buffer.alloc(100, 'x')
 let pending: Promise<unknown>[] = []
 for (let archive = 0; archive < archives; archive++) {

@@ -1,5 +1,5 @@
 import { openSync, readSync } from 'node:fs'
-import { openFifo, openSpout, type Spout } from 'tarspout'
+import { openFifo, openSpout, type Spout, type SpoutOptions } from 'tarspout'
 
 // O_RDONLY | O_NONBLOCK: a reader in this process that never reads unless told.
 const readerFlags = 0o4000
@@ -33,13 +33,17 @@ function drain(fd: number) {
 const big = new Uint8Array(8 << 20)
 
 /** Brings a spout into a state; what is pending is left pending, its failure ignored. */
-export async function reach(state: State, path: string): Promise<Spout | undefined> {
+export async function reach(
+  state: State,
+  path: string,
+  options: SpoutOptions = {},
+): Promise<Spout | undefined> {
   const ignore = () => {}
   if (state === 'opening') {
     openFifo(path).catch(ignore)
     return undefined
   }
-  const spout = await openSpout({ path, connection: 'persistent' })
+  const spout = await openSpout({ path, connection: 'persistent', ...options })
   if (state === 'opened') return spout
   if (state === 'closed') {
     await spout.close()
