@@ -5,21 +5,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
+import { comparable, programs, readme } from './readme.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const readme = readFileSync(join(root, 'README.md'), 'utf8')
-const PROGRAM = /<!-- complete program -->\n\n```js\n(.*?)```\n(?:(?!```).)*?```text\n(.*?)```/gs
-const programs = [...readme.matchAll(PROGRAM)].map(([, source = '', output = '']) => ({ source, output }))
-
-// Two writers share the output, so lines come in either order; and what time it is differs.
-function comparable(output: string): string[] {
-  return output
-    .trim()
-    .split('\n')
-    .map((line) => line.replace(/^( *(?:deliveredAt|blockedMs):) [\d.e-]+/, '$1 -'))
-    .sort()
-}
-
 test('the README has complete programs, and says of each what it prints', (t) => {
   t.true(programs.length > 0)
   t.is(readme.split('<!-- complete program -->').length - 1, programs.length)
@@ -44,10 +32,4 @@ test('the README lists every error code, and no other', (t) => {
   const codes = [...errors.matchAll(/^ {2}\| '(ERR_\w+)'/gm)].map(([, code]) => code)
   t.true(codes.length > 0)
   t.deepEqual(listed, codes)
-})
-
-test('the links of the README lead to files', (t) => {
-  for (const [, target = ''] of readme.matchAll(/\]\((?!https?:)([^)#]+)/g)) {
-    t.notThrows(() => readFileSync(join(root, target)), target)
-  }
 })
