@@ -1,15 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { Lines } from './lines.js'
 
 /** A script of test/spout/children in its own process, which tells what it does line by line. */
 export class Child {
   readonly process: ChildProcess
-  readonly #lines: string[] = []
-  readonly #wakers = new Set<() => void>()
-  #taken = 0
-  #over = false
+  readonly #lines: Lines
   #stderr = ''
 
   constructor(script: string, words: readonly string[] = [], nodeOptions: readonly string[] = []) {
@@ -20,34 +17,12 @@ export class Child {
     this.process.stderr?.setEncoding('utf8').on('data', (text) => {
       this.#stderr += text
     })
-    if (!this.process.stdout) throw new Error('no stdout')
-    createInterface({ input: this.process.stdout })
-      .on('line', (line) => {
-        this.#lines.push(line)
-        this.#wake()
-      })
-      .on('close', () => {
-        this.#over = true
-        this.#wake()
-      })
-  }
-
-  #wake() {
-    for (const waker of this.#wakers) waker()
-    this.#wakers.clear()
+    this.#lines = new Lines(this.process.stdout)
   }
 
   /** Waits for the next line that begins so; fails if the process ends first. */
-  async line(beginning: string): Promise<string> {
-    for (;;) {
-      while (this.#taken < this.#lines.length) {
-        const line = this.#lines[this.#taken++] ?? ''
-        if (line.startsWith(beginning)) return line
-      }
-      if (this.#over)
-        throw new Error(`ended before "${beginning}": ${this.#lines.join(', ')}\n${this.#stderr}`)
-      await new Promise<void>((resolve) => this.#wakers.add(resolve))
-    }
+  line(beginning: string): Promise<string> {
+    return this.#lines.next(beginning, () => this.#stderr)
   }
 
   get stderr(): string {

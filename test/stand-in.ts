@@ -2,10 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { TestFifo } from './fifo.js'
+import { Lines } from './lines.js'
 import type { LoggedCommit } from './torture/judge.js'
 
 export type Generation = 'A' | 'B' | 'C'
@@ -32,10 +32,7 @@ let logs = 0
 export class StandIn {
   readonly #child: ChildProcess
   readonly #log: string
-  readonly #lines: string[] = []
-  readonly #wakers = new Set<() => void>()
-  #taken = 0
-  #over = false
+  readonly #lines: Lines
 
   constructor(
     fifo: TestFifo,
@@ -49,33 +46,12 @@ export class StandIn {
     this.#child = spawn(join(programs, program), [...options, ...words], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
-    if (!this.#child.stdout) throw new Error('no stdout')
-    createInterface({ input: this.#child.stdout })
-      .on('line', (line) => {
-        this.#lines.push(line)
-        this.#wake()
-      })
-      .on('close', () => {
-        this.#over = true
-        this.#wake()
-      })
-  }
-
-  #wake() {
-    for (const waker of this.#wakers) waker()
-    this.#wakers.clear()
+    this.#lines = new Lines(this.#child.stdout)
   }
 
   /** Waits for the next event that begins so; events before it are passed over. Fails if the reader ends first. */
-  async event(beginning: string): Promise<string> {
-    for (;;) {
-      while (this.#taken < this.#lines.length) {
-        const line = this.#lines[this.#taken++] ?? ''
-        if (line.startsWith(beginning)) return line
-      }
-      if (this.#over) throw new Error(`the reader ended before "${beginning}": ${this.#lines.join(', ')}`)
-      await new Promise<void>((resolve) => this.#wakers.add(resolve))
-    }
+  event(beginning: string): Promise<string> {
+    return this.#lines.next(beginning)
   }
 
   get pid(): number | undefined {
@@ -84,7 +60,7 @@ export class StandIn {
 
   /** Every event so far. */
   get events(): readonly string[] {
-    return this.#lines
+    return this.#lines.all
   }
 
   /** The log: the commits it finished. */
