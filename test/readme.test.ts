@@ -1,6 +1,6 @@
 // What the README shows is run as it stands, and what it lists is compared with the source.
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -32,4 +32,21 @@ test('the README lists every error code, and no other', (t) => {
   const codes = [...errors.matchAll(/^ {2}\| '(ERR_\w+)'/gm)].map(([, code]) => code)
   t.true(codes.length > 0)
   t.deepEqual(listed, codes)
+})
+
+test('the sections of docs/pachyderm.md that comments refer to are there', (t) => {
+  const page = readFileSync(join(root, 'docs/pachyderm.md'), 'utf8')
+  const sections = [...page.matchAll(/^##+ (\d(?:\.[A-E])?)/gm)].map(([, section]) => section)
+  let count = 0
+  for (const folder of ['src', 'native', 'test']) {
+    for (const name of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
+      if (!/\.(ts|cc|h|go)$/.test(name)) continue
+      const text = readFileSync(join(root, folder, name), 'utf8')
+      for (const [, section] of text.matchAll(/pachyderm\.md,? (?:section )?(\d(?:\.[A-E])?)/gi)) {
+        t.true(sections.includes(section), `${folder}/${name}: ${section}`)
+        count++
+      }
+    }
+  }
+  t.true(count > 0)
 })

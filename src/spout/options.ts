@@ -98,7 +98,7 @@ export function spoutSettings(options: SpoutOptions): SpoutSettings {
   }
 }
 
-// Pachyderm refuses the marker "out" (PACHYDERM.md section 4): /pfs/out is the FIFO.
+// Pachyderm refuses the marker "out" (docs/pachyderm.md section 4): /pfs/out is the FIFO.
 function checkMarkerName(name: unknown, rules: NameRules): string | undefined {
   if (name === undefined) return undefined
   if (typeof name !== 'string') throw new TypeError(`markerName must be a string, found ${describe(name)}`)
