@@ -1118,6 +1118,12 @@ bool Channel::FollowPath(int64_t now) {
   if (options_.is_raw && write_end_.IsOpen()) return false;
   const fifo::PathInfo info = fifo::Inspect(options_.path);
   if (info.error != 0) {
+    // While the write end is closed, the kernel may give the inode to another FIFO, which is not
+    // ours.
+    if (!write_end_.IsOpen()) {
+      claim_.Close();
+      identity_ = {};
+    }
     if (missing_since_ == 0) missing_since_ = now;
     if (now - missing_since_ < kRemovedNs) {
       WakeAt(now + 20 * kMs);
