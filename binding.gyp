@@ -9,7 +9,8 @@
       "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS", "NAPI_DISABLE_CPP_EXCEPTIONS"],
       "cflags_cc": ["-std=c++20", "-O3", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti"],
       "cflags_cc!": ["-std=gnu++17", "-fexceptions"],
-      "ldflags": ["-Wl,-z,nodelete"]
+      # libstdc++ is linked in: a prebuilt addon then needs no newer one than the system that runs it has.
+      "ldflags": ["-Wl,-z,nodelete", "-static-libstdc++", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections"]
     }
   ]
 }

@@ -1,24 +1,30 @@
-// Builds the addon (node-gyp) and the TypeScript (tsc). Run by `npm ci` through the prepare script.
+// Builds the addon (node-gyp) and the TypeScript (tsc), and puts a stripped copy of the addon where the package has it.
+// Run by `npm ci`, `npm pack` and `npm publish` through the prepare script.
 // Where the running Node ships its headers (prefix/include/node) they are used, so no download is needed.
 import { spawnSync } from 'node:child_process'
-import { existsSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 
-function run(tool, ...args) {
-  const command = join(root, 'node_modules/.bin', tool)
-  const { status, signal } = spawnSync(process.execPath, [command, ...args], { cwd: root, stdio: 'inherit' })
+function run(command, ...args) {
+  const { status, signal, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit' })
   if (status !== 0) {
-    console.error(`build: ${tool} ${args.join(' ')} ended with ${signal ?? status}`)
+    console.error(`build: ${command} ${args.join(' ')} ended with ${error?.message ?? signal ?? status}`)
     process.exit(status || 1)
   }
 }
 
+const runTool = (tool, ...args) => run(process.execPath, join('node_modules/.bin', tool), ...args)
+
 const prefix = dirname(dirname(process.execPath))
 const headers = existsSync(join(prefix, 'include/node/node_api.h')) ? [`--nodedir=${prefix}`] : []
 const steps = existsSync(join(root, 'build/Makefile')) ? ['configure', 'build'] : ['rebuild']
-for (const step of steps) run('node-gyp', step, '--silent', ...headers)
+for (const step of steps) runTool('node-gyp', step, '--silent', ...headers)
 rmSync(join(root, 'dist'), { recursive: true, force: true })
-run('tsc', '-p', 'tsconfig.json')
+runTool('tsc', '-p', 'tsconfig.json')
+
+const prebuilds = `prebuilds/${process.platform}-${process.arch}`
+mkdirSync(join(root, prebuilds), { recursive: true })
+run('strip', '--strip-unneeded', '-o', `${prebuilds}/tarspout.node`, 'build/Release/tarspout.node')

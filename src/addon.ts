@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import { resolve } from 'node:path'
 import { TarspoutError } from './errors.js'
 
 const require = createRequire(import.meta.url)
@@ -81,26 +82,32 @@ export interface NativeChannel {
   keepAlive(keep: boolean): void
 }
 
+// Static requires, so that bundlers see them. A checkout has its own build, with symbols; the package has a prebuilt one.
+const places = [
+  () => require('../build/Release/tarspout.node'),
+  () => require('../prebuilds/linux-x64/tarspout.node'),
+]
+
+/** TARSPOUT_ADDON names another build (one with sanitizers, say): then that one, or none. */
 function load(): Addon {
-  const causes: unknown[] = []
-  // Static requires, so that bundlers see them. A checkout has its own build; the published package ships prebuilds.
-  const places = [
-    () => require('../build/Release/tarspout.node'),
-    () => require('../prebuilds/linux-x64/tarspout.node'),
-  ]
-  for (const place of places) {
+  const other = process.env.TARSPOUT_ADDON
+  let cause: NodeJS.ErrnoException | undefined
+  for (const place of other ? [() => require(resolve(other))] : places) {
     try {
-      return place() as Addon
-    } catch (cause) {
-      causes.push(cause)
+      return place()
+    } catch (error) {
+      cause = error as NodeJS.ErrnoException
+      // One that is there and broken is told, not passed over.
+      if (cause.code !== 'MODULE_NOT_FOUND') break
     }
   }
   throw new TarspoutError(
     'ERR_ADDON_LOAD',
-    `tarspout's native addon could not be loaded on ${process.platform}-${process.arch}, Node ${process.version}. ` +
-      'Linux on x64 is supported. In a checkout, build it: `npm run build` (needs a C++20 compiler, make and python3). ' +
-      `Causes: ${causes.map((cause) => (cause as Error).message.split('\n')[0]).join('; ')}`,
-    { cause: causes[0] },
+    `tarspout's native addon could not be loaded on ${process.platform}-${process.arch}, Node ${process.version}: ` +
+      `${cause?.message.split('\n')[0]}. It is for Linux on x64 with glibc; "Platforms" in the README has the versions. ` +
+      'If this is such a machine, install the package again, on this machine. ' +
+      'In a checkout, build it: `npm run build` (needs a C++20 compiler, make and python3).',
+    { cause },
   )
 }
 

@@ -1,6 +1,18 @@
 // A twin of the encoder in plain TypeScript, written from POSIX pax and docs/format.md and not from the C++: slow, simple,
 // and the oracle of header.test.ts. It imports nothing from the package.
 
+/** The words for types, and their typeflags (POSIX pax, ustar). */
+export const TYPEFLAGS: Readonly<Record<string, string>> = {
+  file: '0',
+  link: '1',
+  symlink: '2',
+  'character-device': '3',
+  'block-device': '4',
+  directory: '5',
+  fifo: '6',
+  'contiguous-file': '7',
+}
+
 export interface OracleEntry {
   name: string
   size: number

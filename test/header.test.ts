@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { type Entry, encodeHeader, TarspoutError } from 'tarspout'
 import { headerFields } from '../dist/tar/fields.js'
 import { headerBlocks } from '../dist/tar/header.js'
-import { type OracleEntry, oracle } from './header-oracle.js'
+import { type OracleEntry, oracle, TYPEFLAGS } from './header-oracle.js'
 import { Random } from './random.js'
 
 const GiB = 2 ** 30
@@ -220,17 +220,7 @@ test('the defaults are a regular file, mode 0600, no owner, no time: equal entri
 })
 
 test('each type word is its POSIX typeflag', (t) => {
-  const words = {
-    file: '0',
-    link: '1',
-    symlink: '2',
-    'character-device': '3',
-    'block-device': '4',
-    directory: '5',
-    fifo: '6',
-    'contiguous-file': '7',
-  }
-  for (const [type, flag] of Object.entries(words)) {
+  for (const [type, flag] of Object.entries(TYPEFLAGS)) {
     t.is(String.fromCharCode(encodeHeader({ name: 'a', linkname: 'b', type })[156] ?? 0), flag)
   }
   for (const type of ['pax-header', 'x', 'g', 'A', '8', '\0', 'toString', '', 'é', '01']) {

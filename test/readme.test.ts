@@ -1,25 +1,13 @@
 // What the README shows is run as it stands, and what it lists is compared with the source.
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
+import { comparable, programs, readme } from './readme.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const readme = readFileSync(join(root, 'README.md'), 'utf8')
-const PROGRAM = /<!-- complete program -->\n\n```js\n(.*?)```\n(?:(?!```).)*?```text\n(.*?)```/gs
-const programs = [...readme.matchAll(PROGRAM)].map(([, source = '', output = '']) => ({ source, output }))
-
-// Two writers share the output, so lines come in either order; and what time it is differs.
-function comparable(output: string): string[] {
-  return output
-    .trim()
-    .split('\n')
-    .map((line) => line.replace(/^( *(?:deliveredAt|blockedMs):) [\d.e-]+/, '$1 -'))
-    .sort()
-}
-
 test('the README has complete programs, and says of each what it prints', (t) => {
   t.true(programs.length > 0)
   t.is(readme.split('<!-- complete program -->').length - 1, programs.length)
@@ -46,8 +34,19 @@ test('the README lists every error code, and no other', (t) => {
   t.deepEqual(listed, codes)
 })
 
-test('the links of the README lead to files', (t) => {
-  for (const [, target = ''] of readme.matchAll(/\]\((?!https?:)([^)#]+)/g)) {
-    t.notThrows(() => readFileSync(join(root, target)), target)
+test('the sections of docs/pachyderm.md that comments refer to are there', (t) => {
+  const page = readFileSync(join(root, 'docs/pachyderm.md'), 'utf8')
+  const sections = [...page.matchAll(/^##+ (\d(?:\.[A-E])?)/gm)].map(([, section]) => section)
+  let count = 0
+  for (const folder of ['src', 'native', 'test']) {
+    for (const name of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
+      if (!/\.(ts|cc|h|go)$/.test(name)) continue
+      const text = readFileSync(join(root, folder, name), 'utf8')
+      for (const [, section] of text.matchAll(/pachyderm\.md,? (?:section )?(\d(?:\.[A-E])?)/gi)) {
+        t.true(sections.includes(section), `${folder}/${name}: ${section}`)
+        count++
+      }
+    }
   }
+  t.true(count > 0)
 })

@@ -559,7 +559,7 @@ void Port::PutBody(napi_env env, napi_value body, Bytes bytes) {
   const size_t padding = Padding(bytes.size);
   if (bytes.size <= kCopyBytes) {
     uint8_t* out = Reserve(bytes.size + padding);
-    std::memcpy(out, bytes.data, bytes.size);
+    if (bytes.size > 0) std::memcpy(out, bytes.data, bytes.size);
     std::memset(out + bytes.size, 0, padding);
     used_ += bytes.size + padding;
     return;

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kMs = 1'000'000;
 
-// DESIGN section 3, rules 3 to 9; docs/delivery.md says why each is what it is.
+// Rules 3 to 9 of docs/delivery.md, which says why each is what it is.
 constexpr int64_t kSettleNs =
     2 * kMs;  // a read that was going on when the end was seen is reported by then
 constexpr int64_t kLingerNs = 2 * kMs;  // 1.11.0-2 finishes a commit only if a writer is there then
@@ -287,7 +287,7 @@ void Channel::AbortOpen(bool inside_body) {
     return;
   }
   // A reader takes the end of file between two entries for the end of a whole archive
-  // (PACHYDERM.md 1.C): half a header makes it an error.
+  // (docs/pachyderm.md 1.C): half a header makes it an error.
   if (!inside_body) window_.Append({kZeros, kCutBytes, nullptr});
   window_.Finish(0);
   tear_at_ = window_.end();

@@ -11,7 +11,7 @@
 // once more), it is whole.
 //
 // For `confirm: 'committed'` the reader must read past the archive, and what it did in between must
-// be one of the ways in which a living reader finishes (PACHYDERM.md, section 1):
+// be one of the ways in which a living reader finishes (docs/pachyderm.md, section 1):
 //   nothing       1.11.3 and later: commits, then reads on
 //   open, close   1.11.0-2: waits for a writer by a second open, commits, then reads on
 //   close, open   1.9 and 1.10: commits, closes, opens again at once. A reader that died looks the

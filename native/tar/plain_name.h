@@ -22,7 +22,7 @@ inline constexpr std::array<bool, 256> kAllowed = Allowed();
 
 }  // namespace plain_name
 
-// Whether every Pachyderm reader surely takes the name as it stands (PACHYDERM.md, section 2):
+// Whether every Pachyderm reader surely takes the name as it stands (docs/pachyderm.md, section 2):
 // harmless printable ASCII, relative, already clean. A name that fails may still be fine;
 // src/tar/name-rules.ts decides.
 inline bool IsPlainName(std::string_view name) {

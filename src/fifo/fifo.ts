@@ -2,16 +2,7 @@ import { TarspoutError } from '../errors.js'
 import { abortError, onAbort } from './abort.js'
 import { Channel, type ChannelListener } from './channel.js'
 import { type Deferred, deferred } from './deferred.js'
-import {
-  checkBytes,
-  checkFlag,
-  checkKnown,
-  checkMs,
-  checkPath,
-  checkPipeSize,
-  checkSignal,
-  describe,
-} from './options.js'
+import { checkKnown, checkPath, describe, FIFO_OPTIONS, type FifoSettings, fifoSettings } from './options.js'
 import { openPatiently } from './patience.js'
 import { type FifoStats, fifoStats } from './stats.js'
 
@@ -28,8 +19,6 @@ export interface FifoOptions {
   zeroCopy?: boolean | undefined
 }
 
-const OPTIONS = ['signal', 'readerTimeoutMs', 'pipeSize', 'highWaterMark', 'zeroCopy']
-
 /**
  * Opens a FIFO for writing. Waits for a reader without a thread of the pool, and never creates a file.
  *
@@ -39,9 +28,8 @@ const OPTIONS = ['signal', 'readerTimeoutMs', 'pipeSize', 'highWaterMark', 'zero
  *   (ENOENT, EACCES); TypeError and RangeError for wrong options
  */
 export async function openFifo(path: string, options: FifoOptions = {}): Promise<FifoWriter> {
-  checkKnown('openFifo()', options, OPTIONS)
-  const signal = checkSignal(options.signal)
-  return FifoWriter.open(checkPath(path), options, signal)
+  checkKnown('openFifo()', options, FIFO_OPTIONS)
+  return FifoWriter.open(checkPath(path), fifoSettings(options))
 }
 
 /**
@@ -68,23 +56,22 @@ export class FifoWriter {
   #state: 'opening' | 'open' | 'closing' | 'closed' = 'opening'
   #error: Error | undefined
 
-  private constructor(path: string, options: FifoOptions) {
+  private constructor(path: string, settings: FifoSettings) {
     this.path = path
-    const highWaterMark = checkBytes('highWaterMark', options.highWaterMark, 1 << 20)
     this.#channel = new Channel(
       {
         path,
         raw: true,
         persistent: true,
         committed: false,
-        zeroCopy: checkFlag('zeroCopy', options.zeroCopy),
+        zeroCopy: settings.zeroCopy,
         spill: false,
         checkNames: false,
         retainBytes: Number.MAX_SAFE_INTEGER,
-        highWaterMark,
-        pipeSize: checkPipeSize(options.pipeSize),
+        highWaterMark: settings.highWaterMark,
+        pipeSize: settings.pipeSize,
         maxAttempts: 1,
-        readerTimeoutMs: checkMs('readerTimeoutMs', options.readerTimeoutMs, Number.POSITIVE_INFINITY),
+        readerTimeoutMs: settings.readerTimeoutMs,
       },
       this,
       this.#listener,
@@ -93,14 +80,11 @@ export class FifoWriter {
   }
 
   /** @internal Use {@link openFifo}. */
-  static async open(
-    path: string,
-    options: FifoOptions,
-    signal: AbortSignal | undefined,
-  ): Promise<FifoWriter> {
+  static async open(path: string, settings: FifoSettings): Promise<FifoWriter> {
+    const { signal } = settings
     const fifo = await openPatiently(() => {
       if (signal?.aborted) throw abortError(signal.reason)
-      return new FifoWriter(path, options)
+      return new FifoWriter(path, settings)
     })
     fifo.#stopListening = onAbort(signal, fifo, (self, reason) => self.#abort(reason))
     fifo.#channel.native.begin(fifo.#stretch)

@@ -18,11 +18,6 @@ export function checkBytes(name: string, value: unknown, fallback: number, least
   return value
 }
 
-/** For F_SETPIPE_SZ, which takes an int: what is larger would be refused anyway. */
-export function checkPipeSize(value: unknown): number {
-  return Math.min(checkBytes('pipeSize', value, 1 << 20, 4096), 1 << 30)
-}
-
 export function checkCount(name: string, value: unknown, fallback: number): number {
   if (value === undefined) return fallback
   if (typeof value !== 'number') throw new TypeError(`${name} must be a number, found ${describe(value)}`)
@@ -74,6 +69,28 @@ export function checkKnown(what: string, options: unknown, known: readonly strin
     if (!known.includes(name)) {
       throw new TypeError(`${what} has no option ${JSON.stringify(name)}; it has ${known.join(', ')}`)
     }
+  }
+}
+
+/** What every FIFO can be opened with: the options, and what they are when they are absent. */
+export const FIFO_OPTIONS = ['signal', 'readerTimeoutMs', 'pipeSize', 'highWaterMark', 'zeroCopy'] as const
+
+export interface FifoSettings {
+  signal: AbortSignal | undefined
+  readerTimeoutMs: number
+  pipeSize: number
+  highWaterMark: number
+  zeroCopy: boolean
+}
+
+export function fifoSettings(options: { [name in keyof FifoSettings]?: unknown }): FifoSettings {
+  return {
+    signal: checkSignal(options.signal),
+    readerTimeoutMs: checkMs('readerTimeoutMs', options.readerTimeoutMs, Number.POSITIVE_INFINITY),
+    // F_SETPIPE_SZ takes an int: what is larger would be refused anyway.
+    pipeSize: Math.min(checkBytes('pipeSize', options.pipeSize, 1 << 20, 4096), 1 << 30),
+    highWaterMark: checkBytes('highWaterMark', options.highWaterMark, 1 << 20),
+    zeroCopy: checkFlag('zeroCopy', options.zeroCopy),
   }
 }
 

@@ -351,7 +351,7 @@ export class Commit {
     )
   }
 
-  // Pachyderm finds it only when the commit is finished, and then the pipeline is wedged (PACHYDERM.md section 2).
+  // Pachyderm finds it only when the commit is finished, and then the pipeline is wedged (docs/pachyderm.md section 2).
   #claimPath(name: string): void {
     const { settings, channel } = this.#core
     if (settings.nameRules !== 'pachyderm') return

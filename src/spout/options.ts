@@ -5,11 +5,11 @@ import {
   checkCount,
   checkFlag,
   checkKnown,
-  checkMs,
   checkPath,
-  checkPipeSize,
-  checkSignal,
   describe,
+  FIFO_OPTIONS,
+  type FifoSettings,
+  fifoSettings,
 } from '../fifo/options.js'
 import { encodeHeader } from '../tar/header.js'
 import { checkName, type NameRules } from '../tar/name-rules.js'
@@ -55,38 +55,29 @@ export interface SpoutOptions {
 }
 
 /** The options with their defaults, checked. */
-export interface SpoutSettings {
+export interface SpoutSettings extends FifoSettings {
   path: string
   persistent: boolean
   committed: boolean
   retainBytes: number
   spill: boolean
   maxAttempts: number
-  highWaterMark: number
-  pipeSize: number
-  zeroCopy: boolean
   nameRules: NameRules
   markerName: string | undefined
   separateMarker: boolean
-  signal: AbortSignal | undefined
-  readerTimeoutMs: number
 }
 
 const KNOWN = [
+  ...FIFO_OPTIONS,
   'path',
   'connection',
   'confirm',
   'retainBytes',
   'spill',
   'maxAttempts',
-  'highWaterMark',
-  'pipeSize',
-  'zeroCopy',
   'nameRules',
   'markerName',
   'markerArchive',
-  'signal',
-  'readerTimeoutMs',
 ]
 
 /** Throws TypeError for an unknown option or a wrong type, RangeError for a value out of range. */
@@ -94,24 +85,20 @@ export function spoutSettings(options: SpoutOptions): SpoutSettings {
   checkKnown('openSpout()', options, KNOWN)
   const nameRules = checkChoice('nameRules', options.nameRules, ['pachyderm', 'tar'])
   return {
+    ...fifoSettings(options),
     path: checkPath(options.path === undefined ? join(process.env.PFS_DIR ?? '/pfs', 'out') : options.path),
     persistent: checkChoice('connection', options.connection, ['per-archive', 'persistent']) === 'persistent',
     committed: checkChoice('confirm', options.confirm, ['read', 'committed']) === 'committed',
     retainBytes: checkBytes('retainBytes', options.retainBytes, 64 << 20),
     spill: checkFlag('spill', options.spill),
     maxAttempts: Math.min(checkCount('maxAttempts', options.maxAttempts, 32), 0xffff_ffff),
-    highWaterMark: checkBytes('highWaterMark', options.highWaterMark, 1 << 20),
-    pipeSize: checkPipeSize(options.pipeSize),
-    zeroCopy: checkFlag('zeroCopy', options.zeroCopy),
     nameRules,
     markerName: checkMarkerName(options.markerName, nameRules),
     separateMarker: checkChoice('markerArchive', options.markerArchive, ['same', 'separate']) === 'separate',
-    signal: checkSignal(options.signal),
-    readerTimeoutMs: checkMs('readerTimeoutMs', options.readerTimeoutMs, Number.POSITIVE_INFINITY),
   }
 }
 
-// Pachyderm refuses the marker "out" (PACHYDERM.md section 4): /pfs/out is the FIFO.
+// Pachyderm refuses the marker "out" (docs/pachyderm.md section 4): /pfs/out is the FIFO.
 function checkMarkerName(name: unknown, rules: NameRules): string | undefined {
   if (name === undefined) return undefined
   if (typeof name !== 'string') throw new TypeError(`markerName must be a string, found ${describe(name)}`)

@@ -19,7 +19,7 @@ export interface SpoutStats extends FifoStats {
   sourceWaitMs: number
 }
 
-// 1.11.0-2 finishes its last commit only if a writer is there for a while after it (PACHYDERM.md 1.B).
+// 1.11.0-2 finishes its last commit only if a writer is there for a while after it (docs/pachyderm.md 1.B).
 const LINGER_MS = 100
 
 /**
@@ -108,7 +108,7 @@ export class Spout {
     try {
       return await readFile(join(dirname(this.path), markerName))
     } catch (error) {
-      // On the first run the name is a link to nothing (PACHYDERM.md section 4).
+      // On the first run the name is a link to nothing (docs/pachyderm.md section 4).
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw error
     }

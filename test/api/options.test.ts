@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { type FifoOptions, openFifo, openSpout, type RunOptions, type SpoutOptions } from 'tarspout'
@@ -288,6 +288,20 @@ test('nothing of the native engine is loaded or held by a process that only aske
   })
   t.is(status, 0)
   t.is(stdout.toString(), 'ENOENT\nTypeError\n')
+})
+
+test('a spout whose FIFO was removed has no claim on what may be another FIFO by now', async (t) => {
+  const fifo = fifoFor(t)
+  // Stands for a FIFO that is made later and gets the same inode.
+  const other = `${fifo.target}-too`
+  linkSync(fifo.target, other)
+  await spoutFor(t, fifo)
+  const open = () => outcome(async () => (await openSpout({ path: other })).close())
+  t.is(await open(), 'ERR_FIFO_BUSY')
+  rmSync(fifo.target)
+  let tried = await open()
+  for (let tries = 0; tried === 'ERR_FIFO_BUSY' && tries < 20; tries++) tried = await open()
+  t.is(tried, 'ok')
 })
 
 test('the FIFO is free again once a spout has closed, also one whose FIFO was removed', async (t) => {

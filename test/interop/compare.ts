@@ -1,17 +1,7 @@
 import { createHash } from 'node:crypto'
+import { TYPEFLAGS } from '../header-oracle.js'
 import type { Row } from './grid.js'
 import type { Found } from './readers.js'
-
-const TYPEFLAGS: Record<string, string> = {
-  file: '0',
-  link: '1',
-  symlink: '2',
-  'character-device': '3',
-  'block-device': '4',
-  directory: '5',
-  fifo: '6',
-  'contiguous-file': '7',
-}
 
 /** What a reader should find in the row's archive. */
 export function expected({ entry, hole }: Row): Required<Omit<Found, 'mtimeWithin'>> {

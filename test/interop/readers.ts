@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Parser, type ReadEntry } from 'tar'
 import tarStream from 'tar-stream'
+import { TYPEFLAGS } from '../header-oracle.js'
 import type { Row } from './grid.js'
 
 export interface Found {
@@ -359,8 +360,7 @@ const extract: Reader = {
               const { devmajor, devminor } = rest as { devmajor?: number; devminor?: number }
               const found = (body?: string): Found => ({
                 name,
-                typeflag:
-                  TYPE_WORDS.indexOf(type ?? '') === -1 ? undefined : String(TYPE_WORDS.indexOf(type ?? '')),
+                typeflag: TYPEFLAGS[type ?? ''],
                 size,
                 mode,
                 mtime: mtime && BigInt(mtime.getTime()) * MS,
@@ -389,17 +389,6 @@ const extract: Reader = {
       }),
     ),
 }
-
-const TYPE_WORDS = [
-  'file',
-  'link',
-  'symlink',
-  'character-device',
-  'block-device',
-  'directory',
-  'fifo',
-  'contiguous-file',
-]
 
 function head(path: string): Buffer {
   return run('head', '-c', String(HEAD), path)

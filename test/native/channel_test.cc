@@ -1,0 +1,378 @@
+// Channels on real FIFOs, driven as the binding drives them: threads that post archives and take
+// reports, readers in threads of their own. What ThreadSanitizer, ASan and valgrind are to see of
+// the engine, without Node.
+#include "engine/channel.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include "check.h"
+#include "engine/arena.h"
+
+namespace {
+
+using tarspout::Channel;
+using tarspout::ChannelOptions;
+using tarspout::Chunk;
+using tarspout::Failure;
+using tarspout::Item;
+using tarspout::Report;
+using Kind = Report::Kind;
+
+std::atomic<int> bodies_alive{0};
+
+// A FIFO in a folder of its own.
+class Fifo {
+ public:
+  Fifo() {
+    char name[] = "/tmp/channel-test-XXXXXX";
+    folder_ = ::mkdtemp(name);
+    path_ = folder_ + "/out";
+    CHECK(::mkfifo(path_.c_str(), 0600) == 0);
+  }
+  ~Fifo() {
+    ::unlink(path_.c_str());
+    ::rmdir(folder_.c_str());
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string folder_;
+  std::string path_;
+};
+
+// Reads until it is stopped, and opens the FIFO again after each end of file. Leaves connection i
+// once it has read leave[i] bytes.
+class Reader {
+ public:
+  explicit Reader(const Fifo& fifo, std::vector<size_t> leave = {})
+      : path_(fifo.path()), leave_(std::move(leave)), thread_([this] { Run(); }) {}
+
+  // What each connection gave, to be called once.
+  std::vector<std::string> Stop() {
+    is_stopped_ = true;
+    while (!is_over_) {
+      ::close(::open(path_.c_str(), O_RDWR | O_NONBLOCK));  // ends a blocked open() or read()
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    thread_.join();
+    return std::move(connections_);
+  }
+
+ private:
+  void Run() {
+    for (size_t i = 0; !is_stopped_; ++i) {
+      const int fd = ::open(path_.c_str(), O_RDONLY);
+      const size_t most = i < leave_.size() ? leave_[i] : SIZE_MAX;
+      std::string bytes;
+      while (!is_stopped_ && bytes.size() < most) {
+        const ssize_t got = ::read(fd, buffer_, std::min(sizeof(buffer_), most - bytes.size()));
+        if (got <= 0) break;
+        bytes.append(buffer_, static_cast<size_t>(got));
+      }
+      ::close(fd);
+      connections_.push_back(std::move(bytes));
+    }
+    is_over_ = true;
+  }
+
+  const std::string path_;
+  const std::vector<size_t> leave_;
+  char buffer_[65536];
+  std::vector<std::string> connections_;
+  std::atomic<bool> is_stopped_{false}, is_over_{false};
+  std::thread thread_;
+};
+
+// Bytes that differ from place to place and from archive to archive.
+std::string ContentOf(uint64_t number, size_t size) {
+  static const std::string pattern = [] {
+    std::string bytes(1 << 20, ' ');
+    for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>('a' + i * i / 7 % 23);
+    return bytes;
+  }();
+  std::string content = "<" + std::to_string(number) + ":";
+  while (content.size() < size) content += pattern.substr(number, size - content.size());
+  return content + ">";
+}
+
+// The binding's part.
+class Client {
+ public:
+  explicit Client(ChannelOptions options)
+      : channel_(std::make_shared<Channel>(std::move(options), [this] { Notify(); })) {
+    int error = 0;
+    const Failure failure = channel_->Start(&error);
+    if (!CHECK(failure == Failure::kNone))
+      std::printf("    %d, errno %d\n", static_cast<int>(failure), error);
+  }
+  ~Client() {
+    channel_->Detach();
+    is_detached_ = true;
+  }
+
+  Channel& channel() { return *channel_; }
+
+  void Begin(uint64_t number) { items_.push_back({.kind = Item::Kind::kBegin, .number = number}); }
+
+  // A borrowed body: its own memory, given back when its last segment goes.
+  void Borrow(const std::string& bytes) {
+    ++bodies_alive;
+    const std::shared_ptr<const std::string> owner(new std::string(bytes),
+                                                   [](const std::string* body) {
+                                                     delete body;
+                                                     --bodies_alive;
+                                                   });
+    Append(reinterpret_cast<const uint8_t*>(owner->data()), owner->size(), owner);
+  }
+
+  // Copied bytes: into chunks of the pool, one behind the other.
+  void Copy(const std::string& bytes) {
+    for (size_t at = 0; at < bytes.size();) {
+      if (!chunk_ || used_ == Chunk::kSize) {
+        chunk_ = tarspout::TakeChunk();
+        used_ = 0;
+      }
+      uint8_t* to = chunk_->data + used_;
+      const size_t size = bytes.copy(reinterpret_cast<char*>(to), Chunk::kSize - used_, at);
+      Append(to, size, chunk_);
+      used_ += size;
+      at += size;
+    }
+  }
+
+  void Post() { channel_->Post(&items_, true); }
+
+  void Finish() {
+    items_.push_back({.kind = Item::Kind::kFinish});
+    Post();
+  }
+
+  // Takes the open archive back.
+  void Abort() {
+    items_.push_back({.kind = Item::Kind::kAbort});
+    Post();
+  }
+
+  void Send(uint64_t number, const std::string& content) {
+    Begin(number);
+    const size_t half = content.size() / 2;
+    Copy(content.substr(0, half));
+    Borrow(content.substr(half));
+    Finish();
+  }
+
+  // Waits for the report that an archive ended in, or for one that is about no archive (number 0).
+  Report Await(Kind kind, uint64_t number = 0) {
+    for (;;) {
+      std::unique_lock lock(mutex_);
+      if (!notified_.wait_for(lock, std::chrono::seconds(60),
+                              [this] { return is_notified_ || !reports_.empty(); })) {
+        std::printf("no report of kind %d for archive %d\n", static_cast<int>(kind),
+                    static_cast<int>(number));
+        std::abort();
+      }
+      is_notified_ = false;
+      lock.unlock();
+      for (const Report& report : channel_->TakeReports()) reports_.push_back(report);
+      while (!reports_.empty()) {
+        const Report report = reports_.front();
+        reports_.pop_front();
+        const bool is_end = report.kind == Kind::kDelivered || report.kind == Kind::kFailed;
+        if (is_end && kind != Kind::kFailed) CHECK(report.kind == Kind::kDelivered);
+        if (report.kind == kind && report.number == number) return report;
+      }
+    }
+  }
+
+ private:
+  void Append(const uint8_t* data, size_t size, std::shared_ptr<const void> owner) {
+    channel_->counters.accepted += static_cast<int64_t>(size);
+    items_.push_back({.kind = Item::Kind::kAppend, .segment = {data, size, std::move(owner)}});
+  }
+
+  void Notify() {
+    CHECK(!is_detached_);
+    const std::lock_guard lock(mutex_);
+    is_notified_ = true;
+    notified_.notify_one();
+  }
+
+  std::atomic<bool> is_detached_{false};
+  std::mutex mutex_;
+  std::condition_variable notified_;
+  bool is_notified_ = false;
+  std::deque<Report> reports_;
+  std::vector<Item> items_;
+  std::shared_ptr<Chunk> chunk_;
+  size_t used_ = 0;
+  const std::shared_ptr<Channel> channel_;
+};
+
+// Sends archives of up to `largest` bytes, `ahead` of them before the first receipt is awaited, and
+// looks for each in what was read.
+void Exchange(ChannelOptions options, uint64_t count, uint64_t ahead, size_t largest,
+              std::vector<size_t> leave = {}) {
+  const Fifo fifo;
+  options.path = fifo.path();
+  Reader reader(fifo, std::move(leave));
+  std::vector<std::string> contents;
+  {
+    Client client(std::move(options));
+    const auto await = [&](uint64_t number) {
+      CHECK(client.Await(Kind::kDelivered, number).attempts >= 1);
+    };
+    for (uint64_t number = 1; number <= count; ++number) {
+      contents.push_back(ContentOf(number, number * 7919 % largest));
+      client.Send(number, contents.back());
+      if (number > ahead) await(number - ahead);
+      client.channel().StallHistogram();
+      CHECK(client.channel().counters.QueuedBytes() >= 0);
+    }
+    for (uint64_t number = count > ahead ? count - ahead + 1 : 1; number <= count; ++number)
+      await(number);
+    client.channel().Close(0);
+    client.Await(Kind::kClosed);
+  }
+  std::string read;
+  for (const std::string& connection : reader.Stop()) read += connection;
+  size_t at = 0;
+  for (const std::string& content : contents) {
+    const size_t found = read.find(content, at);
+    if (!CHECK(found != std::string::npos)) return;
+    at = found + content.size();
+  }
+  CHECK(bodies_alive == 0);
+}
+
+TEST("archives arrive whole and in order, one a connection") { Exchange({}, 20, 1, 300'000); }
+
+TEST("archives arrive whole and in order, many in flight") {
+  Exchange({.path = "", .is_persistent = true}, 100, 8, 10'000);
+}
+
+TEST("archives arrive when the pages are mapped and the pipe is small") {
+  Exchange({.path = "", .is_persistent = true, .maps_pages = true, .pipe_size = 4096}, 20, 2,
+           100'000);
+}
+
+TEST("a reader that reads on confirms the commit") {
+  Exchange({.path = "", .is_persistent = true, .must_commit = true}, 30, 4, 50'000);
+}
+
+TEST("archives arrive although the reader leaves in the middle of some") {
+  Exchange({.path = "",
+            .is_persistent = true,
+            .spills = true,
+            .retain_bytes = 16 << 10,
+            .high_water = 32 << 10},
+           30, 3, 100'000, {5'000, 400'000, 100, 500'000});
+  Exchange({}, 20, 2, 200'000, {100, 400'000, 3});
+}
+
+TEST("an archive larger than everything is sent as it comes") {
+  const Fifo fifo;
+  Reader reader(fifo);
+  Client client({.path = fifo.path(), .retain_bytes = 64 << 10, .high_water = 64 << 10});
+  const std::string content = ContentOf(1, 4 << 20);
+  client.Begin(1);
+  for (size_t at = 0; at < content.size(); at += 40'000) {
+    client.Borrow(content.substr(at, 40'000));
+    client.Post();
+    while (!client.channel().HasRoom()) {
+      client.channel().WantRoom();
+      client.Await(Kind::kRoom);
+    }
+  }
+  client.Finish();
+  CHECK(client.Await(Kind::kDelivered, 1).attempts == 1);
+  CHECK(bodies_alive == 0);
+  client.channel().Close(0);
+  client.Await(Kind::kClosed);
+  CHECK(reader.Stop().front() == content);
+}
+
+TEST("an archive that is aborted before anything was sent leaves nothing behind") {
+  const Fifo fifo;
+  Reader reader(fifo);
+  {
+    Client client({.path = fifo.path()});
+    client.Begin(1);
+    client.Borrow("not to be sent");
+    // Posted, so that the engine has it.
+    client.Post();
+    client.Abort();
+    client.Send(2, ContentOf(2, 100));
+    client.Await(Kind::kDelivered, 2);
+  }
+  CHECK(reader.Stop().front() == ContentOf(2, 100));
+  CHECK(bodies_alive == 0);
+}
+
+TEST("close() aborts what waits for a reader, and gives its memory back") {
+  const Fifo fifo;
+  Client client({.path = fifo.path()});
+  client.Send(1, ContentOf(1, 100'000));
+  client.channel().Abort();
+  CHECK(client.Await(Kind::kFailed, 1).failure == Failure::kAborted);
+  client.Await(Kind::kClosed);
+  CHECK(bodies_alive == 0);
+}
+
+TEST("a channel can be detached at any moment; then it tells nothing and holds nothing") {
+  for (int moment = 0; moment < 20; ++moment) {
+    const Fifo fifo;
+    const bool has_reader = moment % 3 != 0;
+    std::unique_ptr<Reader> reader = has_reader ? std::make_unique<Reader>(fifo) : nullptr;
+    {
+      Client client({.path = fifo.path(), .is_persistent = moment % 2 == 0});
+      client.Send(1, ContentOf(1, 100'000));
+      client.Send(2, ContentOf(2, 100'000));
+      if (moment % 5 == 4 && has_reader) client.Await(Kind::kDelivered, 1);
+      std::this_thread::sleep_for(std::chrono::microseconds(moment * 50));
+    }
+    CHECK(bodies_alive == 0);
+    if (reader) reader->Stop();
+  }
+}
+
+TEST("a second channel on a FIFO is refused until the first is gone") {
+  const Fifo fifo;
+  int error = 0;
+  {
+    const Client client({.path = fifo.path()});
+    ChannelOptions options{.path = fifo.path()};
+    CHECK(std::make_shared<Channel>(options, [] {})->Start(&error) == Failure::kBusy);
+  }
+  const Client client({.path = fifo.path()});
+}
+
+TEST("several threads have channels of their own") {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([i] {
+      const Fifo fifo;
+      Reader reader(fifo);
+      for (uint64_t round = 1; round <= 5; ++round) {
+        Client client({.path = fifo.path(), .is_persistent = i % 2 == 0});
+        for (uint64_t number = 1; number <= 5; ++number)
+          client.Send(number, ContentOf(number, 10'000));
+        client.Await(Kind::kDelivered, 5);
+      }
+      reader.Stop();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(bodies_alive == 0);
+}
+
+}  // namespace
+
+int main() { return check::RunAll("channel"); }
