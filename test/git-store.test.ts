@@ -162,6 +162,28 @@ test('a store that is opened again goes on; fresh begins anew', async (t) => {
   await third.store.close()
 })
 
+test('fresh frees the disk', async (t) => {
+  const first = await open(t)
+  const oid = await first.commit(['a', '1'])
+  await first.store.close()
+  const second = await open(t, { path: first.path, fresh: true })
+  const { code } = await new Program(t, first.path, 'git', ['--git-dir', '.', 'cat-file', '-e', oid]).result
+  t.is(code, 1)
+  await second.store.close()
+})
+
+test('packs do not pile up: after 256 commits, and when the store is closed, they are put together', async (t) => {
+  const { store, commit, git, path } = await open(t)
+  const packs = () => readdirSync(join(path, 'objects/pack')).filter((name) => name.endsWith('.pack'))
+  for (let number = 0; number < 300; number++) await commit(['same', 'x'], [`file-${number}`, `${number}`])
+  t.is(packs().length, 1 + 300 - 256)
+  t.is(await git('rev-list', '--count', 'master'), '300')
+  t.is(await git('cat-file', '-s', 'master:same'), '300')
+  await store.close()
+  t.true(packs().length <= 2)
+  t.is(await git('fsck', '--strict'), '')
+})
+
 test('names that look like commands or quotes are only names', async (t) => {
   const { store, commit, git } = await open(t)
   const names = [

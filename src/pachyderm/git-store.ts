@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { open as openFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { TarspoutError } from '../errors.js'
 import { BlobReader } from './blob-reader.js'
 import type { CommitRecord, CommitStore } from './commit-store.js'
@@ -12,8 +13,10 @@ import { RepositoryLock } from './repository-lock.js'
 
 /** Pachyderm's name for it (ppsconsts.SpoutMarkerBranch). */
 export const MARKER_BRANCH = 'marker'
-// From here on a checkpoint keeps its pack: writing a large blob a second time, as a file, would gain nothing.
-const KEEP_PACK_BYTES = 16 << 20
+// Each checkpoint writes a pack. After so many they are put together, so that looking an object up stays quick.
+const PACKS_A_ROUND = 256
+// Packs of this size are left as they are: large files are not written again and again.
+const LARGE_PACK_BYTES = 256 << 20
 const MARK = ':1'
 
 export interface GitStoreOptions {
@@ -47,6 +50,8 @@ export class GitStore implements CommitStore {
   // The branches that the running import has a commit of: it goes on from there by itself.
   readonly #begun = new Set<string>()
   #blobs: BlobReader | undefined
+  // Written since they were last put together.
+  #packs = 0
 
   private constructor(options: GitStoreOptions, lock: RepositoryLock) {
     this.path = resolve(options.path)
@@ -86,14 +91,14 @@ export class GitStore implements CommitStore {
   }
 
   /**
-   * Commits an archive: all of it or nothing. Durable once it settles.
+   * Commits an archive: all of it or nothing. Once it settles, commit and branch are on the disk (fsync).
    *
    * @throws TarspoutError `ERR_ARCHIVE` for a path that is a file and a folder; `ERR_STORE` if git failed.
    */
   async commit(archive: ReceivedArchive): Promise<CommitRecord> {
     const files = archive.entries.filter((entry) => !entry.isMarker)
     const markers = archive.entries.filter((entry) => entry.isMarker)
-    await this.#startImport(archive.bytes >= KEEP_PACK_BYTES)
+    await this.#startImport()
     const received = performance.now() - archive.startedAt
     const subject = `${count(archive.entries.length, 'entry', 'entries')}, ${count(archive.bytes, 'byte', 'bytes')}`
     const facts = [
@@ -137,7 +142,7 @@ export class GitStore implements CommitStore {
         if (files.has(path.slice(0, at))) throw new PathConflict(path.slice(0, at), 'a folder, too')
       }
     }
-    await this.#startImport(false)
+    await this.#startImport()
     try {
       await this.#beginCommit(this.branch, message)
       await this.#git.write('deleteall\n')
@@ -164,37 +169,54 @@ export class GitStore implements CommitStore {
   }
 
   async close(): Promise<void> {
-    this.#blobs?.close()
-    await this.#import?.close()
-    this.#import = undefined
-    await git(['--git-dir', this.path, '-c', 'gc.autoDetach=false', 'gc', '--auto', '--quiet'])
+    await this.#endRound()
     await this.#lock.release()
   }
 
   async #start(fresh: boolean): Promise<void> {
     // What a killed process leaves behind.
-    const packs = join(this.path, 'objects/pack')
-    for (const name of readdirSync(packs))
-      if (name.startsWith('tmp_')) rmSync(join(packs, name), { force: true })
+    for (const name of readdirSync(this.#packFolder))
+      if (/^\.?tmp[_-]/.test(name)) rmSync(join(this.#packFolder, name), { force: true })
     for (const branch of [this.branch, MARKER_BRANCH]) {
       const ref = `refs/heads/${branch}`
       if (fresh) await git(['--git-dir', this.path, 'update-ref', '-d', ref])
       const head = (await git(['--git-dir', this.path, 'rev-parse', '--verify', '--quiet', ref], [1])).trim()
       if (head !== '') this.#heads.set(branch, head)
     }
+    this.#packs = this.#packNames().length
+    // Else a spout that is tried again and again fills the disk with commits that no branch leads to.
+    if (fresh && this.#packs > 0) await git(['--git-dir', this.path, 'gc', '--quiet', '--prune=now'])
   }
 
-  async #startImport(keepPacks: boolean): Promise<FastImport> {
-    if (this.#import !== undefined && this.#import.keepPacks !== keepPacks) {
-      await this.#import.close()
-      this.#import = undefined
+  async #startImport(): Promise<void> {
+    if (this.#packs >= PACKS_A_ROUND) await this.#endRound()
+    if (this.#import !== undefined) return
+    this.#begun.clear()
+    this.#import = new FastImport(this.path)
+    this.#lock.setWriter(this.#import.pid)
+  }
+
+  /** Ends the processes that have packs open, and puts the small packs together. */
+  async #endRound(): Promise<void> {
+    this.#blobs?.close()
+    this.#blobs = undefined
+    await this.#import?.close()
+    this.#import = undefined
+    if (this.#packs > 1) {
+      const isLarge = (name: string) => statSync(join(this.#packFolder, name)).size >= LARGE_PACK_BYTES
+      const large = this.#packNames().filter(isLarge)
+      const keep = large.map((name) => `--keep-pack=${name}`)
+      await git(['--git-dir', this.path, 'repack', '-d', '--quiet', '--geometric=2', ...keep])
     }
-    if (this.#import === undefined) {
-      this.#begun.clear()
-      this.#import = new FastImport(this.path, { keepPacks })
-      this.#lock.setWriter(this.#import.pid)
-    }
-    return this.#import
+    this.#packs = 0
+  }
+
+  get #packFolder(): string {
+    return join(this.path, 'objects/pack')
+  }
+
+  #packNames(): string[] {
+    return readdirSync(this.#packFolder).filter((name) => name.endsWith('.pack'))
   }
 
   get #git(): FastImport {
@@ -309,6 +331,10 @@ export class GitStore implements CommitStore {
 
   async #checkpoint(branches: readonly string[]): Promise<void> {
     await this.#git.ask('checkpoint\nprogress durable\n')
+    this.#packs++
+    // git syncs files, not the folders it renames them into.
+    const folders = branches.map((branch) => dirname(join(this.path, 'refs/heads', branch)))
+    await Promise.all([this.#packFolder, ...folders].map(syncFolder))
     for (const branch of branches) {
       const head = this.#heads.get(branch)
       if ((await this.#readRef(branch)) !== head) {
@@ -351,6 +377,15 @@ class PathConflict extends TarspoutError {
 
 function fault(message: string, path: string, cause?: unknown): TarspoutError {
   return new TarspoutError('ERR_STORE', message, { path, cause })
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await openFile(path)
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
 }
 
 /** The entries of each path: all of them, or with `overwrite` the last. */
