@@ -82,7 +82,11 @@ export async function run(args: string[]): Promise<number> {
   const repository = values.repo ?? (sink === 'git' ? `${spec.name}.git` : spec.name)
   const container = values.docker ? findContainerProgram() : undefined
   const local = new LocalRun(spec, others, repository, values.fresh ?? false, sink)
-  const view: View = values.json ? new JsonView() : process.stdout.isTTY ? new LiveView() : new PlainView()
+  const view: View = values.json
+    ? new JsonView()
+    : process.stdout.isTTY
+      ? new LiveView(() => local.progress)
+      : new PlainView()
   let interrupted = false
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {

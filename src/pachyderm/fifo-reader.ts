@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync } from 'node:fs'
+import { closeSync, constants, openSync, statSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { TarspoutError } from '../errors.js'
 
@@ -10,6 +10,11 @@ export interface FifoConsumer {
 
 /** `held`: the consumer has enough; `end`: no writer is left; `closed`: `close` was called. */
 export type ReadResult = 'held' | 'end' | 'closed'
+
+/** @throws TarspoutError `ERR_FIFO_NOT_A_FIFO`; what stat(2) says otherwise */
+export function checkFifo(path: string): void {
+  if (!statSync(path).isFIFO()) throw new TarspoutError('ERR_FIFO_NOT_A_FIFO', `${path} is no FIFO`, { path })
+}
 
 /**
  * The read end of a FIFO, read in sizes that the consumer sets, and waited for by epoll: neither opening nor reading
@@ -29,18 +34,33 @@ export class FifoReader {
   #settle: ((result: ReadResult) => void) | undefined
   #fail: ((error: unknown) => void) | undefined
   #atEnd = false
+  #bytes = 0
+  #waitedMs = 0
+  #waitsSince: number | undefined
 
   constructor(path: string) {
     this.path = path
   }
 
+  /** Bytes read so far. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** How long bytes were waited for so far, in milliseconds. */
+  get waitedMs(): number {
+    return this.#waitedMs + this.waitingMs
+  }
+
+  /** How long the wait that goes on has lasted, in milliseconds. */
+  get waitingMs(): number {
+    return this.#waitsSince === undefined ? 0 : performance.now() - this.#waitsSince
+  }
+
   /** @throws TarspoutError `ERR_FIFO_NOT_A_FIFO`; what open(2) says otherwise */
   open(): void {
+    checkFifo(this.path)
     const fd = openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK)
-    if (!fstatSync(fd).isFIFO()) {
-      closeSync(fd)
-      throw new TarspoutError('ERR_FIFO_NOT_A_FIFO', `${this.path} is no FIFO`, { path: this.path })
-    }
     this.#closeReadEnd()
     this.#fd = fd
     this.#atEnd = false
@@ -51,6 +71,7 @@ export class FifoReader {
     if (this.#fd === undefined) return Promise.resolve('closed')
     if (this.#atEnd) return Promise.resolve('end')
     this.#consumer = consumer
+    this.#waitsSince = performance.now()
     return new Promise((resolve, reject) => {
       this.#settle = resolve
       this.#fail = reject
@@ -107,8 +128,13 @@ export class FifoReader {
 
   #push(buffer: Buffer, length: number): boolean {
     if (this.#settle === undefined) throw new Error('the FIFO was read while nobody asked')
+    this.#bytes += length
+    this.#endWait()
     try {
-      if (this.#consumer?.push(buffer.subarray(0, length))) return true
+      if (this.#consumer?.push(buffer.subarray(0, length))) {
+        this.#waitsSince = performance.now()
+        return true
+      }
       this.#done('held')
     } catch (error) {
       const fail = this.#fail
@@ -119,7 +145,13 @@ export class FifoReader {
     return false
   }
 
+  #endWait(): void {
+    this.#waitedMs += this.waitingMs
+    this.#waitsSince = undefined
+  }
+
   #done(result: ReadResult): void {
+    this.#endWait()
     const settle = this.#settle
     this.#settle = this.#fail = undefined
     settle?.(result)
