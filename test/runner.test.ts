@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { git, type Program, sh, tarspout, temporaryFolder } from './support/processes.js'
 
@@ -341,27 +342,34 @@ for (const options of [
   })
 }
 
-test('a runner that is killed has committed everything that a spout was told is delivered', async (t) => {
-  const fixture = prepare(t)
-  const delivered = join(fixture.folder, 'delivered')
-  const env = { OPTIONS: '{"connection":"persistent"}', COUNT: '3000', DELIVERED: delivered }
-  for (const commits of [5, 11, 40]) {
-    const program = fixture.run({ transform: { ...writer, env }, spout: { overwrite: true } }, '--fresh')
-    await program.printed(new RegExp(`commit ${commits} `))
-    const group = /process (\d+)/.exec(program.stdout)?.[1]
-    program.child.kill('SIGKILL')
-    await sh(t, fixture.folder, `kill -KILL -- -${group} || :`)
-    await program.result
-    // Opening waits for the git process that was left behind.
-    await tarspout(t, fixture.folder, 'receive', 'none', '--repo', fixture.repository).result
-    const there = new Set((await fixture.git('ls-tree', '-r', '--name-only', 'master')).split('\n'))
-    const told = readFileSync(delivered, 'utf8').split('\n').slice(0, -1)
-    t.true(told.length > 0)
-    t.deepEqual(
-      told.filter((name) => !there.has(name)),
-      [],
-    )
-    t.is(await fixture.git('fsck', '--strict', '--no-dangling'), '')
-    writeFileSync(delivered, '')
-  }
-})
+// Around commit 256 the repository's packs are put together.
+for (const range of [
+  { from: 1, to: 40, rounds: 4 },
+  { from: 254, to: 259, rounds: 1 },
+]) {
+  test(`a runner killed at commit ${range.from} to ${range.to} has committed everything that the spout was told is delivered`, async (t) => {
+    const fixture = prepare(t)
+    const delivered = join(fixture.folder, 'delivered')
+    const env = { OPTIONS: '{"connection":"persistent"}', COUNT: '10000', DELIVERED: delivered }
+    for (let round = 0; round < range.rounds; round++) {
+      writeFileSync(delivered, '')
+      const program = fixture.run({ transform: { ...writer, env }, spout: { overwrite: true } }, '--fresh')
+      const commits = range.from + Math.floor(Math.random() * (range.to - range.from))
+      await program.printed(new RegExp(`commit ${commits} `))
+      await delay(Math.random() * 20)
+      const group = /process (\d+)/.exec(program.stdout)?.[1]
+      program.child.kill('SIGKILL')
+      await program.result
+      const there = new Set((await fixture.git('ls-tree', '-r', '--name-only', 'master')).split('\n'))
+      const told = readFileSync(delivered, 'utf8').split('\n').slice(0, -1)
+      await sh(t, fixture.folder, `kill -KILL -- -${group} || :`)
+      t.true(told.length > 0)
+      t.deepEqual(
+        told.filter((name) => !there.has(name)),
+        [],
+        `killed at commit ${commits}`,
+      )
+      t.is(await fixture.git('fsck', '--strict', '--no-dangling'), '')
+    }
+  })
+}
