@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { GitStore, type GitStoreOptions } from '../dist/pachyderm/git-store.js'
@@ -160,6 +160,21 @@ test('a store that is opened again goes on; fresh begins anew', async (t) => {
   await third.commit(['b', '1'])
   t.is(await third.git('ls-tree', '-r', '--name-only', 'master'), 'b')
   await third.store.close()
+})
+
+test('what a git that was killed left behind keeps nobody out', async (t) => {
+  const first = await open(t)
+  await first.commit(['a', '1'])
+  const pid = readFileSync(join(first.path, 'tarspout.pid'))
+  await first.store.close()
+  writeFileSync(join(first.path, 'tarspout.pid'), pid)
+  const remains = ['HEAD.lock', 'packed-refs.lock', 'refs/heads/master.lock', 'objects/pack/tmp_pack_x']
+  for (const name of remains) writeFileSync(join(first.path, name), '')
+  const second = await open(t, { path: first.path })
+  await second.commit(['a', '2'])
+  t.is(await second.git('show', 'master:a'), '12')
+  await second.store.close()
+  for (const name of remains) t.false(existsSync(join(first.path, name)), name)
 })
 
 test('fresh frees the disk', async (t) => {

@@ -342,6 +342,14 @@ for (const options of [
   })
 }
 
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // it ended by itself
+  }
+}
+
 // Around commit 256 the repository's packs are put together.
 for (const range of [
   { from: 1, to: 40, rounds: 4 },
@@ -359,6 +367,8 @@ for (const range of [
       await delay(Math.random() * 20)
       const group = /process (\d+)/.exec(program.stdout)?.[1]
       program.child.kill('SIGKILL')
+      // Its git goes as well: what it was only told to commit, and has not, must not count.
+      killIfThere(Number(readFileSync(join(fixture.repository, 'tarspout.pid'), 'latin1')))
       await program.result
       const there = new Set((await fixture.git('ls-tree', '-r', '--name-only', 'master')).split('\n'))
       const told = readFileSync(delivered, 'utf8').split('\n').slice(0, -1)

@@ -77,6 +77,7 @@ export class GitStore implements CommitStore {
     const lock = await RepositoryLock.take(path)
     const store = new GitStore(options, lock)
     try {
+      if (lock.isAfterCrash) store.#removeRemains()
       await store.#start(options.fresh ?? false)
     } catch (error) {
       await lock.release()
@@ -174,9 +175,6 @@ export class GitStore implements CommitStore {
   }
 
   async #start(fresh: boolean): Promise<void> {
-    // What a killed process leaves behind.
-    for (const name of readdirSync(this.#packFolder))
-      if (/^\.?tmp[_-]/.test(name)) rmSync(join(this.#packFolder, name), { force: true })
     for (const branch of [this.branch, MARKER_BRANCH]) {
       const ref = `refs/heads/${branch}`
       if (fresh) await git(['--git-dir', this.path, 'update-ref', '-d', ref])
@@ -351,10 +349,19 @@ export class GitStore implements CommitStore {
     }
   }
 
+  /** Removes what git leaves behind when it is killed: half a pack, and locks that keep every later git out. */
+  #removeRemains(): void {
+    const packs = readdirSync(this.#packFolder).filter((name) => /^\.?tmp[_-]/.test(name))
+    const refs = ['HEAD', 'packed-refs', `refs/heads/${this.branch}`, `refs/heads/${MARKER_BRANCH}`]
+    for (const name of packs) rmSync(join(this.#packFolder, name), { force: true })
+    for (const name of refs) rmSync(join(this.path, `${name}.lock`), { force: true })
+  }
+
   /** Forgets what was sent since the last checkpoint. */
   async #forget(): Promise<void> {
     await this.#import?.kill()
     this.#import = undefined
+    this.#removeRemains()
     this.#heads.clear()
     await this.#start(false)
   }
