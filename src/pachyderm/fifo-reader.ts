@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, statSync } from 'node:fs'
+import { closeSync, constants, openSync, readSync, statSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { TarspoutError } from '../errors.js'
 
@@ -22,8 +22,7 @@ export function checkFifo(path: string): void {
  *
  * Each read goes into a buffer of exactly the bytes wanted (net.Socket's `onread`), so nothing is read ahead. Opening
  * does not wait for a writer (O_NONBLOCK, fifo(7)), and a FIFO that no writer has opened since is not at its end: poll(2)
- * sleeps until one comes. After an end of file, `open` brings that back; the new read end is there before the old
- * one goes, so a writer that comes at that moment always finds a reader and nothing of its bytes is dropped.
+ * sleeps until one comes. After an end of file, `open` brings that back.
  */
 export class FifoReader {
   readonly path: string
@@ -60,9 +59,7 @@ export class FifoReader {
   /** @throws TarspoutError `ERR_FIFO_NOT_A_FIFO`; what open(2) says otherwise */
   open(): void {
     checkFifo(this.path)
-    const fd = openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK)
-    this.#closeReadEnd()
-    this.#fd = fd
+    this.#replaceReadEnd()
     this.#atEnd = false
   }
 
@@ -110,13 +107,39 @@ export class FifoReader {
     const socket = new Socket(options)
     socket.on('end', () => {
       if (socket !== this.#socket) return
-      this.#atEnd = true
-      this.#done('end')
+      try {
+        this.#takeHangUp()
+      } catch (error) {
+        this.#fail?.(error)
+      }
     })
     socket.on('error', (error) => {
       if (socket === this.#socket) this.#fail?.(error)
     })
     return socket
+  }
+
+  /**
+   * libuv takes a hang-up for the end of the file when a read came back short, without reading again. But another writer may
+   * have come after the hang-up was polled; only read(2) tells.
+   */
+  #takeHangUp(): void {
+    const bytes = readNow(this.#fd as number, this.#buffer.subarray(0, this.#consumer?.want))
+    if (bytes === 0) {
+      this.#atEnd = true
+      this.#done('end')
+      return
+    }
+    const fd = this.#replaceReadEnd() // the socket is at its end; another one goes on
+    if (bytes === undefined || this.#push(this.#buffer, bytes)) this.#socket = this.#makeSocket(fd).resume()
+  }
+
+  /** The new read end is there before the old one goes: a writer always finds a reader, and no bytes are dropped. */
+  #replaceReadEnd(): number {
+    const fd = openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK)
+    this.#closeReadEnd()
+    this.#fd = fd
+    return fd
   }
 
   #closeReadEnd(): void {
@@ -155,5 +178,15 @@ export class FifoReader {
     const settle = this.#settle
     this.#settle = this.#fail = undefined
     settle?.(result)
+  }
+}
+
+/** Reads without waiting: 0 at the end of the file, undefined if there is nothing to read yet. */
+function readNow(fd: number, buffer: Buffer): number | undefined {
+  try {
+    return readSync(fd, buffer)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined
+    throw error
   }
 }
