@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import { git, type Program, sh, tarspout, temporaryFolder } from './support/processes.js'
+import { git, type Program, python, sh, tarspout, temporaryFolder } from './support/processes.js'
 
 interface Fixture {
   folder: string
@@ -107,6 +107,37 @@ test('SpoutInputValidation: a spout with an input is not started', async (t) => 
   t.is(code, 1)
   t.regex(stderr, /must not have an input/)
   t.false(existsSync(fixture.repository))
+})
+
+test('ServiceSpout: what comes through a socket, with an input that is not mounted', async (t) => {
+  const fixture = prepare(t)
+  const netcat = `
+import os, shutil, socket
+server = socket.create_server(('127.0.0.1', 0))
+print('port', server.getsockname()[1], sorted(os.listdir(os.environ['PFS_DIR'])), flush=True)
+with server.accept()[0].makefile('rb') as source, open(os.environ['PFS_DIR'] + '/out', 'wb') as fifo:
+    shutil.copyfileobj(source, fifo)
+`
+  const program = fixture.run({
+    transform: { cmd: ['python3', '-c', netcat] },
+    spout: { service: { internal_port: 8000, external_port: 31800 } },
+    input: { pfs: { repo: 'data', glob: '/' } },
+    parallelism_spec: { constant: 1 },
+  })
+  await program.printed(/port \d+ \S.*\n/)
+  const [, port, folder] = /port (\d+) (.*)/.exec(program.stdout) ?? []
+  t.is(folder, "['.scratch', 'out']")
+  const send = `
+import io, socket, sys, tarfile
+with socket.create_connection(('127.0.0.1', int(sys.argv[1]))) as s, s.makefile('wb') as sink:
+    with tarfile.open(fileobj=sink, mode='w|') as archive:
+        info = tarfile.TarInfo('file1'); info.size = 3
+        archive.addfile(info, io.BytesIO(b'foo'))
+`
+  t.is((await python(t, fixture.folder, send, port ?? '').result).code, 0)
+  t.is((await program.result).code, 0)
+  t.is(await log(fixture), '1')
+  t.is(await fixture.git('show', 'master:file1'), 'foo')
 })
 
 test('SpoutRapidOpenClose: a thousand archives in a row, none skipped, one in each commit', async (t) => {
