@@ -1,22 +1,19 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { open as openFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { TarspoutError } from '../errors.js'
 import { BlobReader } from './blob-reader.js'
 import type { CommitRecord, CommitStore } from './commit-store.js'
-import { show } from './entry-path.js'
 import { FastImport, quotePath } from './fast-import.js'
 import { git } from './git.js'
+import { Packs } from './packs.js'
+import { checkPaths, foldersOf, PathConflict } from './path-conflict.js'
 import { pull } from './pull.js'
 import type { ReceivedArchive, ReceivedEntry } from './received-archive.js'
 import { RepositoryLock } from './repository-lock.js'
 
 /** Pachyderm's name for it (ppsconsts.SpoutMarkerBranch). */
 export const MARKER_BRANCH = 'marker'
-// Each checkpoint writes a pack. After so many they are put together, so that looking an object up stays quick.
-const PACKS_A_ROUND = 256
-// Packs of this size are left as they are: large files are not written again and again.
-const LARGE_PACK_BYTES = 256 << 20
 const MARK = ':1'
 
 export interface GitStoreOptions {
@@ -50,8 +47,7 @@ export class GitStore implements CommitStore {
   // The branches that the running import has a commit of: it goes on from there by itself.
   readonly #begun = new Set<string>()
   #blobs: BlobReader | undefined
-  // Written since they were last put together.
-  #packs = 0
+  readonly #packs: Packs
 
   private constructor(options: GitStoreOptions, lock: RepositoryLock) {
     this.path = resolve(options.path)
@@ -59,6 +55,7 @@ export class GitStore implements CommitStore {
     this.#overwrite = options.overwrite ?? false
     this.#author = (options.author ?? 'tarspout').replace(/[<>\n]/g, '')
     this.#lock = lock
+    this.#packs = new Packs(this.path)
   }
 
   /** @throws TarspoutError `ERR_STORE` */
@@ -138,11 +135,7 @@ export class GitStore implements CommitStore {
    * @throws TarspoutError `ERR_ARCHIVE` for a path that is a file and a folder; `ERR_STORE` if git failed.
    */
   async commitFiles(files: ReadonlyMap<string, readonly string[]>, message: string): Promise<string> {
-    for (const path of files.keys()) {
-      for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
-        if (files.has(path.slice(0, at))) throw new PathConflict(path.slice(0, at), 'a folder, too')
-      }
-    }
+    checkPaths(files.keys(), foldersOf(files.keys()))
     await this.#startImport()
     try {
       await this.#beginCommit(this.branch, message)
@@ -181,13 +174,13 @@ export class GitStore implements CommitStore {
       const head = (await git(['--git-dir', this.path, 'rev-parse', '--verify', '--quiet', ref], [1])).trim()
       if (head !== '') this.#heads.set(branch, head)
     }
-    this.#packs = this.#packNames().length
+    this.#packs.count()
     // Else a spout that is tried again and again fills the disk with commits that no branch leads to.
-    if (fresh && this.#packs > 0) await git(['--git-dir', this.path, 'gc', '--quiet', '--prune=now'])
+    if (fresh && !this.#packs.isEmpty) await git(['--git-dir', this.path, 'gc', '--quiet', '--prune=now'])
   }
 
   async #startImport(): Promise<void> {
-    if (this.#packs >= PACKS_A_ROUND) await this.#endRound()
+    if (this.#packs.areMany) await this.#endRound()
     if (this.#import !== undefined) return
     this.#begun.clear()
     this.#import = new FastImport(this.path)
@@ -200,21 +193,7 @@ export class GitStore implements CommitStore {
     this.#blobs = undefined
     await this.#import?.close()
     this.#import = undefined
-    if (this.#packs > 1) {
-      const isLarge = (name: string) => statSync(join(this.#packFolder, name)).size >= LARGE_PACK_BYTES
-      const large = this.#packNames().filter(isLarge)
-      const keep = large.map((name) => `--keep-pack=${name}`)
-      await git(['--git-dir', this.path, 'repack', '-d', '--quiet', '--geometric=2', ...keep])
-    }
-    this.#packs = 0
-  }
-
-  get #packFolder(): string {
-    return join(this.path, 'objects/pack')
-  }
-
-  #packNames(): string[] {
-    return readdirSync(this.#packFolder).filter((name) => name.endsWith('.pack'))
+    await this.#packs.putTogether()
   }
 
   get #git(): FastImport {
@@ -272,36 +251,21 @@ export class GitStore implements CommitStore {
     hasParent: boolean,
     overwrite: boolean,
   ): Promise<Map<string, string>> {
-    const questions = new Map<string, Promise<string>>()
-    const ask = (path: string) => {
-      if (hasParent && !questions.has(path)) questions.set(path, this.#git.ask(`ls ${quotePath(path)}\n`))
-    }
-    const folders = new Set<string>()
-    for (const path of bodies.keys()) {
-      ask(path)
-      for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
-        const folder = path.slice(0, at)
-        if (folders.has(folder)) break
-        folders.add(folder)
-        ask(folder)
-      }
-    }
+    const folders = foldersOf(bodies.keys())
+    checkPaths(bodies.keys(), folders)
+    const paths = hasParent ? [...bodies.keys(), ...folders] : []
+    const answers = await Promise.all(paths.map((path) => this.#git.ask(`ls ${quotePath(path)}\n`)))
     const olds = new Map<string, string>()
-    const answers = await Promise.all(questions.values())
-    let conflict: PathConflict | undefined
-    for (const [index, path] of [...questions.keys()].entries()) {
+    for (const [index, path] of paths.entries()) {
       const [mode, , oid] = (answers[index] ?? '').split(/[ \t]/, 3)
+      if (mode === undefined || oid === undefined || mode === 'missing') continue
       const isFolder = mode === '040000'
-      if (folders.has(path) && mode !== 'missing' && !isFolder)
-        conflict ??= new PathConflict(path, 'a file in the parent commit')
+      if (folders.has(path) && !isFolder) throw new PathConflict(path, 'a file in the parent commit')
       // Overwriting a folder with a file is what Pachyderm allows.
       if (bodies.has(path) && isFolder && !overwrite)
-        conflict ??= new PathConflict(path, 'a folder in the parent commit')
-      if (bodies.has(path) && mode === '100644' && !overwrite && oid !== undefined) olds.set(path, oid)
+        throw new PathConflict(path, 'a folder in the parent commit')
+      if (!isFolder && !overwrite) olds.set(path, oid)
     }
-    for (const path of bodies.keys())
-      if (folders.has(path)) conflict ??= new PathConflict(path, 'a folder in this archive')
-    if (conflict) throw conflict
     return olds
   }
 
@@ -329,10 +293,10 @@ export class GitStore implements CommitStore {
 
   async #checkpoint(branches: readonly string[]): Promise<void> {
     await this.#git.ask('checkpoint\nprogress durable\n')
-    this.#packs++
+    this.#packs.added()
     // git syncs files, not the folders it renames them into.
     const folders = branches.map((branch) => dirname(join(this.path, 'refs/heads', branch)))
-    await Promise.all([this.#packFolder, ...folders].map(syncFolder))
+    await Promise.all([this.#packs.folder, ...folders].map(syncFolder))
     for (const branch of branches) {
       const head = this.#heads.get(branch)
       if ((await this.#readRef(branch)) !== head) {
@@ -351,9 +315,8 @@ export class GitStore implements CommitStore {
 
   /** Removes what git leaves behind when it is killed: half a pack, and locks that keep every later git out. */
   #removeRemains(): void {
-    const packs = readdirSync(this.#packFolder).filter((name) => /^\.?tmp[_-]/.test(name))
+    this.#packs.removeUnfinished()
     const refs = ['HEAD', 'packed-refs', `refs/heads/${this.branch}`, `refs/heads/${MARKER_BRANCH}`]
-    for (const name of packs) rmSync(join(this.#packFolder, name), { force: true })
     for (const name of refs) rmSync(join(this.path, `${name}.lock`), { force: true })
   }
 
@@ -370,15 +333,6 @@ export class GitStore implements CommitStore {
     await this.#import?.kill()
     this.#import = undefined
     return error instanceof TarspoutError ? error : fault((error as Error).message, this.path, error)
-  }
-}
-
-/** Pachyderm finds it when the commit is finished, and the pipeline then waits for ever. */
-class PathConflict extends TarspoutError {
-  constructor(path: string, what: string) {
-    super('ERR_ARCHIVE', `path conflict: ${show(path)} is ${what}, and cannot be both file and folder`, {
-      entry: path,
-    })
   }
 }
 
