@@ -292,6 +292,19 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   })
 }
 
+test('a runner whose output nobody reads any more ends, and its command with it', async (t) => {
+  const fixture = prepare(t)
+  const lines = ['echo pid $$ pfs $PFS_DIR', 'while :; do echo x; sleep 0.01; done']
+  const program = fixture.run({ transform: script(...lines), spout: {} })
+  await program.printed(/pfs \S+\n/)
+  const [, pid, pfs = ''] = /pid (\d+) pfs (\S+)/.exec(program.stdout) ?? []
+  program.child.stdout?.destroy()
+  const { code, stderr } = await program.result
+  t.deepEqual([code, stderr], [130, ''])
+  t.false(existsSync(join(pfs, '..')))
+  t.not((await sh(t, fixture.folder, `kill -0 ${pid}`)).code, 0)
+})
+
 test('a root that is given is cleared of what was made in it, and nothing else', async (t) => {
   const fixture = prepare(t)
   const root = join(fixture.folder, 'root')

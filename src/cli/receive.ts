@@ -84,7 +84,7 @@ export async function receive(args: string[]): Promise<number> {
     interrupted = true
     receiver.stop()
   }
-  process.on('SIGINT', interrupt).on('SIGTERM', interrupt)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt)
   const timer = forMs === undefined ? undefined : setTimeout(() => receiver.stop(), forMs)
   try {
     await receiver.run()
