@@ -1,7 +1,7 @@
 // `node bench/commit-store.js`: commits through a FIFO beside plain git, then one large file; writes both into docs/runner.md.
 //
 //   --commits N   how many commits (10000); with another number no file is written
-//   --large MB    size of the large file (1024); with another number no file is written
+//   --large MB    size of the large file (512); with another number no file is written
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -14,10 +14,10 @@ import { encodeHeader } from '../dist/index.js'
 
 const ROUND = 1000
 // Plain git makes so many of each round: all of them would take most of the time.
-const PLAIN = 100
+const PLAIN = 50
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const { values } = parseArgs({
-  options: { commits: { type: 'string', default: '10000' }, large: { type: 'string', default: '1024' } },
+  options: { commits: { type: 'string', default: '10000' }, large: { type: 'string', default: '512' } },
 })
 const commits = Number(values.commits)
 const largeMb = Number(values.large)
@@ -202,7 +202,7 @@ try {
   execFileSync('mkfifo', [at('fifo')])
   const text = report(await measureCommits(), await measureLarge())
   console.log(text)
-  if (commits === 10_000 && largeMb === 1024) {
+  if (commits === 10_000 && largeMb === 512) {
     const path = join(root, 'docs/runner.md')
     const marks = /(<!-- commits -->\n)[\s\S]*(<!-- \/commits -->)/
     writeFileSync(
