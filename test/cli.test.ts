@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { sh, tarspout, temporaryFolder } from './support/processes.js'
@@ -58,7 +58,9 @@ test('a failure is one line with its code, not a stack', async (t) => {
   )
   const noFifo = await tarspout(t, folder, 'receive', 'file', '--repo', 'r.git').result
   t.deepEqual([noFifo.code, noFifo.stderr], [1, 'tarspout: ERR_FIFO_NOT_A_FIFO: file is no FIFO\n'])
-  const noStore = await tarspout(t, folder, 'receive', 'file', '--repo', '.').result
+  t.false(existsSync(join(folder, 'r.git')))
+  execFileSync('mkfifo', [join(folder, 'fifo')])
+  const noStore = await tarspout(t, folder, 'receive', 'fifo', '--repo', '.').result
   t.is(noStore.code, 1)
   t.regex(noStore.stderr, /^tarspout: ERR_STORE: [^\n]+\n$/)
 })

@@ -63,3 +63,11 @@ test('Ctrl-C removes the container', async (t) => {
   t.is(remove, `rm --force ${/--name (\S+)/.exec(run)?.[1]}`)
   t.regex(run, /ubuntu:16\.04/)
 })
+
+test('a container that cannot be started ends the run, instead of being tried for ever', async (t) => {
+  const { program } = prepare(t, { image: 'my/image:1', cmd: ['sh', '-c', 'echo no daemon >&2; exit 125'] })
+  const { code, stdout, stderr } = await program.result
+  t.is(code, 1)
+  t.regex(stdout, /^p \| no daemon$/m)
+  t.is(stderr, 'tarspout: docker could not start my/image:1, and said why above\n')
+})

@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { GitStore, type GitStoreOptions } from '../dist/pachyderm/git-store.js'
@@ -160,6 +160,43 @@ test('a store that is opened again goes on; fresh begins anew', async (t) => {
   await third.commit(['b', '1'])
   t.is(await third.git('ls-tree', '-r', '--name-only', 'master'), 'b')
   await third.store.close()
+})
+
+test('what a git that was killed left behind keeps nobody out', async (t) => {
+  const first = await open(t)
+  await first.commit(['a', '1'])
+  const pid = readFileSync(join(first.path, 'tarspout.pid'))
+  await first.store.close()
+  writeFileSync(join(first.path, 'tarspout.pid'), pid)
+  const remains = ['HEAD.lock', 'packed-refs.lock', 'refs/heads/master.lock', 'objects/pack/tmp_pack_x']
+  for (const name of remains) writeFileSync(join(first.path, name), '')
+  const second = await open(t, { path: first.path })
+  await second.commit(['a', '2'])
+  t.is(await second.git('show', 'master:a'), '12')
+  await second.store.close()
+  for (const name of remains) t.false(existsSync(join(first.path, name)), name)
+})
+
+test('fresh frees the disk', async (t) => {
+  const first = await open(t)
+  const oid = await first.commit(['a', '1'])
+  await first.store.close()
+  const second = await open(t, { path: first.path, fresh: true })
+  const { code } = await new Program(t, first.path, 'git', ['--git-dir', '.', 'cat-file', '-e', oid]).result
+  t.is(code, 1)
+  await second.store.close()
+})
+
+test('packs do not pile up: after 256 commits, and when the store is closed, they are put together', async (t) => {
+  const { store, commit, git, path } = await open(t)
+  const packs = () => readdirSync(join(path, 'objects/pack')).filter((name) => name.endsWith('.pack'))
+  for (let number = 0; number < 300; number++) await commit(['same', 'x'], [`file-${number}`, `${number}`])
+  t.is(packs().length, 1 + 300 - 256)
+  t.is(await git('rev-list', '--count', 'master'), '300')
+  t.is(await git('cat-file', '-s', 'master:same'), '300')
+  await store.close()
+  t.true(packs().length <= 2)
+  t.is(await git('fsck', '--strict'), '')
 })
 
 test('names that look like commands or quotes are only names', async (t) => {

@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import { git, type Program, sh, tarspout, temporaryFolder } from './support/processes.js'
+import { git, type Program, python, sh, tarspout, temporaryFolder } from './support/processes.js'
 
 interface Fixture {
   folder: string
@@ -106,6 +107,37 @@ test('SpoutInputValidation: a spout with an input is not started', async (t) => 
   t.is(code, 1)
   t.regex(stderr, /must not have an input/)
   t.false(existsSync(fixture.repository))
+})
+
+test('ServiceSpout: what comes through a socket, with an input that is not mounted', async (t) => {
+  const fixture = prepare(t)
+  const netcat = `
+import os, shutil, socket
+server = socket.create_server(('127.0.0.1', 0))
+print('port', server.getsockname()[1], sorted(os.listdir(os.environ['PFS_DIR'])), flush=True)
+with server.accept()[0].makefile('rb') as source, open(os.environ['PFS_DIR'] + '/out', 'wb') as fifo:
+    shutil.copyfileobj(source, fifo)
+`
+  const program = fixture.run({
+    transform: { cmd: ['python3', '-c', netcat] },
+    spout: { service: { internal_port: 8000, external_port: 31800 } },
+    input: { pfs: { repo: 'data', glob: '/' } },
+    parallelism_spec: { constant: 1 },
+  })
+  await program.printed(/port \d+ \S.*\n/)
+  const [, port, folder] = /port (\d+) (.*)/.exec(program.stdout) ?? []
+  t.is(folder, "['.scratch', 'out']")
+  const send = `
+import io, socket, sys, tarfile
+with socket.create_connection(('127.0.0.1', int(sys.argv[1]))) as s, s.makefile('wb') as sink:
+    with tarfile.open(fileobj=sink, mode='w|') as archive:
+        info = tarfile.TarInfo('file1'); info.size = 3
+        archive.addfile(info, io.BytesIO(b'foo'))
+`
+  t.is((await python(t, fixture.folder, send, port ?? '').result).code, 0)
+  t.is((await program.result).code, 0)
+  t.is(await log(fixture), '1')
+  t.is(await fixture.git('show', 'master:file1'), 'foo')
 })
 
 test('SpoutRapidOpenClose: a thousand archives in a row, none skipped, one in each commit', async (t) => {
@@ -260,6 +292,19 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   })
 }
 
+test('a runner whose output nobody reads any more ends, and its command with it', async (t) => {
+  const fixture = prepare(t)
+  const lines = ['echo pid $$ pfs $PFS_DIR', 'while :; do echo x; sleep 0.01; done']
+  const program = fixture.run({ transform: script(...lines), spout: {} })
+  await program.printed(/pfs \S+\n/)
+  const [, pid, pfs = ''] = /pid (\d+) pfs (\S+)/.exec(program.stdout) ?? []
+  program.child.stdout?.destroy()
+  const { code, stderr } = await program.result
+  t.deepEqual([code, stderr], [130, ''])
+  t.false(existsSync(join(pfs, '..')))
+  t.not((await sh(t, fixture.folder, `kill -0 ${pid}`)).code, 0)
+})
+
 test('a root that is given is cleared of what was made in it, and nothing else', async (t) => {
   const fixture = prepare(t)
   const root = join(fixture.folder, 'root')
@@ -341,27 +386,44 @@ for (const options of [
   })
 }
 
-test('a runner that is killed has committed everything that a spout was told is delivered', async (t) => {
-  const fixture = prepare(t)
-  const delivered = join(fixture.folder, 'delivered')
-  const env = { OPTIONS: '{"connection":"persistent"}', COUNT: '3000', DELIVERED: delivered }
-  for (const commits of [5, 11, 40]) {
-    const program = fixture.run({ transform: { ...writer, env }, spout: { overwrite: true } }, '--fresh')
-    await program.printed(new RegExp(`commit ${commits} `))
-    const group = /process (\d+)/.exec(program.stdout)?.[1]
-    program.child.kill('SIGKILL')
-    await sh(t, fixture.folder, `kill -KILL -- -${group} || :`)
-    await program.result
-    // Opening waits for the git process that was left behind.
-    await tarspout(t, fixture.folder, 'receive', 'none', '--repo', fixture.repository).result
-    const there = new Set((await fixture.git('ls-tree', '-r', '--name-only', 'master')).split('\n'))
-    const told = readFileSync(delivered, 'utf8').split('\n').slice(0, -1)
-    t.true(told.length > 0)
-    t.deepEqual(
-      told.filter((name) => !there.has(name)),
-      [],
-    )
-    t.is(await fixture.git('fsck', '--strict', '--no-dangling'), '')
-    writeFileSync(delivered, '')
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // it ended by itself
   }
-})
+}
+
+// Around commit 256 the repository's packs are put together.
+for (const range of [
+  { from: 1, to: 40, rounds: 4 },
+  { from: 254, to: 259, rounds: 1 },
+]) {
+  test(`a runner killed at commit ${range.from} to ${range.to} has committed everything that the spout was told is delivered`, async (t) => {
+    const fixture = prepare(t)
+    const delivered = join(fixture.folder, 'delivered')
+    const env = { OPTIONS: '{"connection":"persistent"}', COUNT: '10000', DELIVERED: delivered }
+    for (let round = 0; round < range.rounds; round++) {
+      writeFileSync(delivered, '')
+      const program = fixture.run({ transform: { ...writer, env }, spout: { overwrite: true } }, '--fresh')
+      const commits = range.from + Math.floor(Math.random() * (range.to - range.from))
+      await program.printed(new RegExp(`commit ${commits} `))
+      await delay(Math.random() * 20)
+      const group = /process (\d+)/.exec(program.stdout)?.[1]
+      program.child.kill('SIGKILL')
+      // Its git goes as well: what it was only told to commit, and has not, must not count.
+      killIfThere(Number(readFileSync(join(fixture.repository, 'tarspout.pid'), 'latin1')))
+      await program.result
+      const there = new Set((await fixture.git('ls-tree', '-r', '--name-only', 'master')).split('\n'))
+      const told = readFileSync(delivered, 'utf8').split('\n').slice(0, -1)
+      await sh(t, fixture.folder, `kill -KILL -- -${group} || :`)
+      t.true(told.length > 0)
+      t.deepEqual(
+        told.filter((name) => !there.has(name)),
+        [],
+        `killed at commit ${commits}`,
+      )
+      t.is(await fixture.git('fsck', '--strict', '--no-dangling'), '')
+    }
+  })
+}

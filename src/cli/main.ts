@@ -43,6 +43,10 @@ function explain(error: unknown): string {
   return code === undefined || error.message.includes(code) ? error.message : `${code}: ${error.message}`
 }
 
+// Nobody reads the output any more (`tarspout run spec.json | head`). Not a crash, which would leave the spout running.
+for (const stream of [process.stdout, process.stderr])
+  stream.once('error', () => process.kill(process.pid, 'SIGTERM')).on('error', () => {})
+
 try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {

@@ -1,4 +1,5 @@
 import type { CommitStore } from '../pachyderm/commit-store.js'
+import { checkFifo } from '../pachyderm/fifo-reader.js'
 import { GitStore } from '../pachyderm/git-store.js'
 import { PachctlStore } from '../pachyderm/pachctl-store.js'
 import { READER_GENERATIONS, Receiver, type ReceiverEvent } from '../pachyderm/receiver.js'
@@ -59,6 +60,7 @@ export async function receive(args: string[]): Promise<number> {
   const sink = readChoice('sink', values.sink, ['git', 'pachctl']) ?? 'git'
   if (sink === 'pachctl' && values.fresh) throw new UsageError('--sink pachctl has no --fresh')
   const { repo, branch, overwrite, fresh } = values
+  checkFifo(path) // before a repository is made
   const store: CommitStore =
     sink === 'git'
       ? await GitStore.open({ path: repo, branch, overwrite, fresh })
@@ -82,7 +84,7 @@ export async function receive(args: string[]): Promise<number> {
     interrupted = true
     receiver.stop()
   }
-  process.on('SIGINT', interrupt).on('SIGTERM', interrupt)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt)
   const timer = forMs === undefined ? undefined : setTimeout(() => receiver.stop(), forMs)
   try {
     await receiver.run()

@@ -1,9 +1,12 @@
 import type { ProcessorEvent } from '../pachyderm/processor.js'
+import type { ReceiverProgress } from '../pachyderm/receiver.js'
 import type { RunnerEvent } from '../pachyderm/runner.js'
 import { formatBytes, formatCount, formatEvent } from './report.js'
 
 const REFRESH_MS = 100
 const WINDOW_MS = 2000
+const STALL_MS = 1000
+const BAR = 8
 
 /** Shows the events of a run. */
 export interface View {
@@ -31,31 +34,40 @@ export class PlainView implements View {
   close(): void {}
 }
 
+interface Sample {
+  readonly at: number
+  readonly entries: number
+  readonly bytes: number
+  readonly waitedMs: number
+}
+
 /** On a terminal: one status line that is kept up to date, and a line for each event but commits. */
 export class LiveView implements View {
   readonly #plain = new PlainView()
+  readonly #progress: () => ReceiverProgress | undefined
   readonly #timer: NodeJS.Timeout
-  readonly #recent: { at: number; entries: number; bytes: number }[] = []
+  #samples: Sample[] = []
   #commits = 0
   #entries = 0
   #bytes = 0
   #failures = 0
   #restarts = 0
   #jobs = 0
-  #last = performance.now()
+  #stalls = 0
+  #isStalled = false
 
-  constructor() {
+  /** @param progress of the spout's receiver, while it is running */
+  constructor(progress: () => ReceiverProgress | undefined) {
+    this.#progress = progress
     this.#timer = setInterval(() => this.#draw(), REFRESH_MS)
     this.#timer.unref()
   }
 
   show(pipeline: string, event: RunnerEvent | ProcessorEvent): void {
     if (event.event === 'commit') {
-      this.#last = performance.now()
       this.#commits++
       this.#entries += event.entries
       this.#bytes += event.bytes
-      this.#recent.push({ at: this.#last, entries: event.entries, bytes: event.bytes })
       return
     }
     if (event.event === 'job') {
@@ -76,22 +88,58 @@ export class LiveView implements View {
   }
 
   #draw(): void {
-    const now = performance.now()
-    while (this.#recent[0] !== undefined && this.#recent[0].at < now - WINDOW_MS) this.#recent.shift()
-    const rate = (what: 'entries' | 'bytes') =>
-      (this.#recent.reduce((sum, each) => sum + each[what], 0) * 1000) / WINDOW_MS
-    const facts = [
-      formatCount(this.#commits, 'commit'),
-      formatCount(this.#entries, 'entry', 'entries'),
-      `${Math.round(rate('entries')).toLocaleString('en-US')} entries/s`,
-      `${formatBytes(rate('bytes'))}/s`,
-      `${formatBytes(this.#bytes)} in all`,
-    ]
-    if (now - this.#last > 5000) facts.push(`waiting for ${Math.round((now - this.#last) / 1000)} s`)
-    if (this.#jobs > 0) facts.push(formatCount(this.#jobs, 'job'))
-    if (this.#restarts > 0) facts.push(formatCount(this.#restarts, 'restart'))
-    if (this.#failures > 0) facts.push(`${this.#failures} not committed`)
     const width = (process.stdout.columns || 80) - 1
-    process.stdout.write(`\r\x1b[K${facts.join(' · ').slice(0, width)}`)
+    let line = ''
+    for (const fact of this.#facts()) {
+      const longer = line === '' ? fact : `${line} · ${fact}`
+      if (longer.length > width) break
+      line = longer
+    }
+    process.stdout.write(`\r\x1b[K${line}`)
   }
+
+  /** What is known, the most important first: a narrow terminal shows what fits. */
+  #facts(): string[] {
+    const facts = [formatCount(this.#commits, 'commit')]
+    if (this.#failures > 0) facts.push(`${this.#failures} not committed`)
+    if (this.#restarts > 0) facts.push(formatCount(this.#restarts, 'restart'))
+    const progress = this.#progress()
+    if (progress) facts.push(...this.#flow(progress))
+    if (this.#jobs > 0) facts.push(formatCount(this.#jobs, 'job'))
+    if (this.#stalls > 0) facts.push(formatCount(this.#stalls, 'stall'))
+    facts.push(formatCount(this.#entries, 'entry', 'entries'), `${formatBytes(this.#bytes)} in all`)
+    return facts
+  }
+
+  /** How fast it goes, and who waits for whom. */
+  #flow({ bytes, waitedMs, waitingMs, archiveBytes }: ReceiverProgress): string[] {
+    const now = { at: performance.now(), entries: this.#entries, bytes, waitedMs }
+    // After a broken archive another receiver counts from 0 on.
+    this.#samples = this.#samples.filter(({ at, bytes }) => at > now.at - WINDOW_MS && bytes <= now.bytes)
+    this.#samples.push(now)
+    const first = this.#samples[0] ?? now
+    const ms = Math.max(now.at - first.at, REFRESH_MS)
+    const perSecond = (what: 'entries' | 'bytes') => ((now[what] - first[what]) * 1000) / ms
+    const busy = first === now ? 0 : Math.min(1, Math.max(0, 1 - (now.waitedMs - first.waitedMs) / ms))
+
+    const isStalled = archiveBytes > 0 && waitingMs >= STALL_MS
+    if (isStalled && !this.#isStalled) this.#stalls++
+    this.#isStalled = isStalled
+    const flow: string[] = []
+    if (waitingMs >= STALL_MS) {
+      const where = isStalled ? `stalled in an archive, ${formatBytes(archiveBytes)} of it came` : 'waiting'
+      flow.push(`${where} (${Math.floor(waitingMs / 1000)} s)`)
+    }
+    flow.push(
+      `${Math.round(perSecond('entries')).toLocaleString('en-US')} entries/s`,
+      `${formatBytes(perSecond('bytes'))}/s`,
+      `busy ${bar(busy)}`,
+    )
+    return flow
+  }
+}
+
+function bar(share: number): string {
+  const full = Math.round(share * BAR)
+  return `${'█'.repeat(full)}${'░'.repeat(BAR - full)} ${Math.round(share * 100)} %`
 }

@@ -97,6 +97,8 @@ export class ArchiveParser {
       this.#take(piece)
       at += piece.length
       this.#archive.tarBytes += piece.length
+      // Zero blocks that are skipped belong to no archive.
+      if (this.#state === 'start' && this.#filled === 0) this.#archive.tarBytes = 0
     }
     return this.#state !== 'last' && this.#state !== 'done'
   }

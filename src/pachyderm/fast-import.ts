@@ -4,11 +4,6 @@ import type { Readable, Writable } from 'node:stream'
 import { TarspoutError } from '../errors.js'
 import { gitEnvironment } from './git.js'
 
-export interface FastImportOptions {
-  /** Keep what a checkpoint writes as a pack, instead of unpacking up to 100 objects into files of their own. */
-  keepPacks: boolean
-}
-
 /**
  * One `git fast-import` process: commands go in, each question gets one line of answer, in order.
  *
@@ -17,7 +12,6 @@ export interface FastImportOptions {
  * standard input.
  */
 export class FastImport {
-  readonly keepPacks: boolean
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>
   readonly #answers: { resolve: (line: string) => void; reject: (error: unknown) => void }[] = []
   readonly #closed: Promise<void>
@@ -25,13 +19,15 @@ export class FastImport {
   #complaint = ''
   #failure: TarspoutError | undefined
 
-  constructor(repository: string, options: FastImportOptions) {
-    this.keepPacks = options.keepPacks
+  constructor(repository: string) {
     const config = [
       // Blobs beyond this size are streamed into the pack, so that memory does not grow with the size of a file.
       'core.bigFileThreshold=1m',
       'core.compression=1',
-      `fastimport.unpackLimit=${options.keepPacks ? 0 : 100}`,
+      // A checkpoint keeps its pack; to unpack it would take another process each time.
+      'fastimport.unpackLimit=0',
+      // On the disk before the checkpoint is answered; git's own default leaves out the branch.
+      'core.fsync=committed,derived-metadata,reference',
     ]
     const args = ['--git-dir', repository, ...config.flatMap((setting) => ['-c', setting])]
     const child = spawn('git', [...args, 'fast-import', '--quiet', '--done', '--date-format=raw'], {

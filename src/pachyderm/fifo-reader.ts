@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync } from 'node:fs'
+import { closeSync, constants, openSync, readSync, statSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { TarspoutError } from '../errors.js'
 
@@ -11,14 +11,18 @@ export interface FifoConsumer {
 /** `held`: the consumer has enough; `end`: no writer is left; `closed`: `close` was called. */
 export type ReadResult = 'held' | 'end' | 'closed'
 
+/** @throws TarspoutError `ERR_FIFO_NOT_A_FIFO`; what stat(2) says otherwise */
+export function checkFifo(path: string): void {
+  if (!statSync(path).isFIFO()) throw new TarspoutError('ERR_FIFO_NOT_A_FIFO', `${path} is no FIFO`, { path })
+}
+
 /**
  * The read end of a FIFO, read in sizes that the consumer sets, and waited for by epoll: neither opening nor reading
  * blocks a thread, so nothing holds up the end of the process.
  *
  * Each read goes into a buffer of exactly the bytes wanted (net.Socket's `onread`), so nothing is read ahead. Opening
  * does not wait for a writer (O_NONBLOCK, fifo(7)), and a FIFO that no writer has opened since is not at its end: poll(2)
- * sleeps until one comes. After an end of file, `open` brings that back; the new read end is there before the old
- * one goes, so a writer that comes at that moment always finds a reader and nothing of its bytes is dropped.
+ * sleeps until one comes. After an end of file, `open` brings that back.
  */
 export class FifoReader {
   readonly path: string
@@ -29,20 +33,33 @@ export class FifoReader {
   #settle: ((result: ReadResult) => void) | undefined
   #fail: ((error: unknown) => void) | undefined
   #atEnd = false
+  #bytes = 0
+  #waitedMs = 0
+  #waitsSince: number | undefined
 
   constructor(path: string) {
     this.path = path
   }
 
+  /** Bytes read so far. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** How long bytes were waited for so far, in milliseconds. */
+  get waitedMs(): number {
+    return this.#waitedMs + this.waitingMs
+  }
+
+  /** How long the wait that goes on has lasted, in milliseconds. */
+  get waitingMs(): number {
+    return this.#waitsSince === undefined ? 0 : performance.now() - this.#waitsSince
+  }
+
   /** @throws TarspoutError `ERR_FIFO_NOT_A_FIFO`; what open(2) says otherwise */
   open(): void {
-    const fd = openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK)
-    if (!fstatSync(fd).isFIFO()) {
-      closeSync(fd)
-      throw new TarspoutError('ERR_FIFO_NOT_A_FIFO', `${this.path} is no FIFO`, { path: this.path })
-    }
-    this.#closeReadEnd()
-    this.#fd = fd
+    checkFifo(this.path)
+    this.#replaceReadEnd()
     this.#atEnd = false
   }
 
@@ -51,6 +68,7 @@ export class FifoReader {
     if (this.#fd === undefined) return Promise.resolve('closed')
     if (this.#atEnd) return Promise.resolve('end')
     this.#consumer = consumer
+    this.#waitsSince = performance.now()
     return new Promise((resolve, reject) => {
       this.#settle = resolve
       this.#fail = reject
@@ -89,13 +107,39 @@ export class FifoReader {
     const socket = new Socket(options)
     socket.on('end', () => {
       if (socket !== this.#socket) return
-      this.#atEnd = true
-      this.#done('end')
+      try {
+        this.#takeHangUp()
+      } catch (error) {
+        this.#fail?.(error)
+      }
     })
     socket.on('error', (error) => {
       if (socket === this.#socket) this.#fail?.(error)
     })
     return socket
+  }
+
+  /**
+   * libuv takes a hang-up for the end of the file when a read came back short, without reading again. But another writer may
+   * have come after the hang-up was polled; only read(2) tells.
+   */
+  #takeHangUp(): void {
+    const bytes = readNow(this.#fd as number, this.#buffer.subarray(0, this.#consumer?.want))
+    if (bytes === 0) {
+      this.#atEnd = true
+      this.#done('end')
+      return
+    }
+    const fd = this.#replaceReadEnd() // the socket is at its end; another one goes on
+    if (bytes === undefined || this.#push(this.#buffer, bytes)) this.#socket = this.#makeSocket(fd).resume()
+  }
+
+  /** The new read end is there before the old one goes: a writer always finds a reader, and no bytes are dropped. */
+  #replaceReadEnd(): number {
+    const fd = openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK)
+    this.#closeReadEnd()
+    this.#fd = fd
+    return fd
   }
 
   #closeReadEnd(): void {
@@ -107,8 +151,13 @@ export class FifoReader {
 
   #push(buffer: Buffer, length: number): boolean {
     if (this.#settle === undefined) throw new Error('the FIFO was read while nobody asked')
+    this.#bytes += length
+    this.#endWait()
     try {
-      if (this.#consumer?.push(buffer.subarray(0, length))) return true
+      if (this.#consumer?.push(buffer.subarray(0, length))) {
+        this.#waitsSince = performance.now()
+        return true
+      }
       this.#done('held')
     } catch (error) {
       const fail = this.#fail
@@ -119,9 +168,25 @@ export class FifoReader {
     return false
   }
 
+  #endWait(): void {
+    this.#waitedMs += this.waitingMs
+    this.#waitsSince = undefined
+  }
+
   #done(result: ReadResult): void {
+    this.#endWait()
     const settle = this.#settle
     this.#settle = this.#fail = undefined
     settle?.(result)
+  }
+}
+
+/** Reads without waiting: 0 at the end of the file, undefined if there is nothing to read yet. */
+function readNow(fd: number, buffer: Buffer): number | undefined {
+  try {
+    return readSync(fd, buffer)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined
+    throw error
   }
 }

@@ -1,19 +1,19 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { open as openFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { TarspoutError } from '../errors.js'
 import { BlobReader } from './blob-reader.js'
 import type { CommitRecord, CommitStore } from './commit-store.js'
-import { show } from './entry-path.js'
 import { FastImport, quotePath } from './fast-import.js'
 import { git } from './git.js'
+import { Packs } from './packs.js'
+import { checkPaths, foldersOf, PathConflict } from './path-conflict.js'
 import { pull } from './pull.js'
 import type { ReceivedArchive, ReceivedEntry } from './received-archive.js'
 import { RepositoryLock } from './repository-lock.js'
 
 /** Pachyderm's name for it (ppsconsts.SpoutMarkerBranch). */
 export const MARKER_BRANCH = 'marker'
-// From here on a checkpoint keeps its pack: writing a large blob a second time, as a file, would gain nothing.
-const KEEP_PACK_BYTES = 16 << 20
 const MARK = ':1'
 
 export interface GitStoreOptions {
@@ -47,6 +47,7 @@ export class GitStore implements CommitStore {
   // The branches that the running import has a commit of: it goes on from there by itself.
   readonly #begun = new Set<string>()
   #blobs: BlobReader | undefined
+  readonly #packs: Packs
 
   private constructor(options: GitStoreOptions, lock: RepositoryLock) {
     this.path = resolve(options.path)
@@ -54,6 +55,7 @@ export class GitStore implements CommitStore {
     this.#overwrite = options.overwrite ?? false
     this.#author = (options.author ?? 'tarspout').replace(/[<>\n]/g, '')
     this.#lock = lock
+    this.#packs = new Packs(this.path)
   }
 
   /** @throws TarspoutError `ERR_STORE` */
@@ -72,6 +74,7 @@ export class GitStore implements CommitStore {
     const lock = await RepositoryLock.take(path)
     const store = new GitStore(options, lock)
     try {
+      if (lock.isAfterCrash) store.#removeRemains()
       await store.#start(options.fresh ?? false)
     } catch (error) {
       await lock.release()
@@ -86,14 +89,14 @@ export class GitStore implements CommitStore {
   }
 
   /**
-   * Commits an archive: all of it or nothing. Durable once it settles.
+   * Commits an archive: all of it or nothing. Once it settles, commit and branch are on the disk (fsync).
    *
    * @throws TarspoutError `ERR_ARCHIVE` for a path that is a file and a folder; `ERR_STORE` if git failed.
    */
   async commit(archive: ReceivedArchive): Promise<CommitRecord> {
     const files = archive.entries.filter((entry) => !entry.isMarker)
     const markers = archive.entries.filter((entry) => entry.isMarker)
-    await this.#startImport(archive.bytes >= KEEP_PACK_BYTES)
+    await this.#startImport()
     const received = performance.now() - archive.startedAt
     const subject = `${count(archive.entries.length, 'entry', 'entries')}, ${count(archive.bytes, 'byte', 'bytes')}`
     const facts = [
@@ -132,12 +135,8 @@ export class GitStore implements CommitStore {
    * @throws TarspoutError `ERR_ARCHIVE` for a path that is a file and a folder; `ERR_STORE` if git failed.
    */
   async commitFiles(files: ReadonlyMap<string, readonly string[]>, message: string): Promise<string> {
-    for (const path of files.keys()) {
-      for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
-        if (files.has(path.slice(0, at))) throw new PathConflict(path.slice(0, at), 'a folder, too')
-      }
-    }
-    await this.#startImport(false)
+    checkPaths(files.keys(), foldersOf(files.keys()))
+    await this.#startImport()
     try {
       await this.#beginCommit(this.branch, message)
       await this.#git.write('deleteall\n')
@@ -164,37 +163,37 @@ export class GitStore implements CommitStore {
   }
 
   async close(): Promise<void> {
-    this.#blobs?.close()
-    await this.#import?.close()
-    this.#import = undefined
-    await git(['--git-dir', this.path, '-c', 'gc.autoDetach=false', 'gc', '--auto', '--quiet'])
+    await this.#endRound()
     await this.#lock.release()
   }
 
   async #start(fresh: boolean): Promise<void> {
-    // What a killed process leaves behind.
-    const packs = join(this.path, 'objects/pack')
-    for (const name of readdirSync(packs))
-      if (name.startsWith('tmp_')) rmSync(join(packs, name), { force: true })
     for (const branch of [this.branch, MARKER_BRANCH]) {
       const ref = `refs/heads/${branch}`
       if (fresh) await git(['--git-dir', this.path, 'update-ref', '-d', ref])
       const head = (await git(['--git-dir', this.path, 'rev-parse', '--verify', '--quiet', ref], [1])).trim()
       if (head !== '') this.#heads.set(branch, head)
     }
+    this.#packs.count()
+    // Else a spout that is tried again and again fills the disk with commits that no branch leads to.
+    if (fresh && !this.#packs.isEmpty) await git(['--git-dir', this.path, 'gc', '--quiet', '--prune=now'])
   }
 
-  async #startImport(keepPacks: boolean): Promise<FastImport> {
-    if (this.#import !== undefined && this.#import.keepPacks !== keepPacks) {
-      await this.#import.close()
-      this.#import = undefined
-    }
-    if (this.#import === undefined) {
-      this.#begun.clear()
-      this.#import = new FastImport(this.path, { keepPacks })
-      this.#lock.setWriter(this.#import.pid)
-    }
-    return this.#import
+  async #startImport(): Promise<void> {
+    if (this.#packs.areMany) await this.#endRound()
+    if (this.#import !== undefined) return
+    this.#begun.clear()
+    this.#import = new FastImport(this.path)
+    this.#lock.setWriter(this.#import.pid)
+  }
+
+  /** Ends the processes that have packs open, and puts the small packs together. */
+  async #endRound(): Promise<void> {
+    this.#blobs?.close()
+    this.#blobs = undefined
+    await this.#import?.close()
+    this.#import = undefined
+    await this.#packs.putTogether()
   }
 
   get #git(): FastImport {
@@ -252,36 +251,21 @@ export class GitStore implements CommitStore {
     hasParent: boolean,
     overwrite: boolean,
   ): Promise<Map<string, string>> {
-    const questions = new Map<string, Promise<string>>()
-    const ask = (path: string) => {
-      if (hasParent && !questions.has(path)) questions.set(path, this.#git.ask(`ls ${quotePath(path)}\n`))
-    }
-    const folders = new Set<string>()
-    for (const path of bodies.keys()) {
-      ask(path)
-      for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
-        const folder = path.slice(0, at)
-        if (folders.has(folder)) break
-        folders.add(folder)
-        ask(folder)
-      }
-    }
+    const folders = foldersOf(bodies.keys())
+    checkPaths(bodies.keys(), folders)
+    const paths = hasParent ? [...bodies.keys(), ...folders] : []
+    const answers = await Promise.all(paths.map((path) => this.#git.ask(`ls ${quotePath(path)}\n`)))
     const olds = new Map<string, string>()
-    const answers = await Promise.all(questions.values())
-    let conflict: PathConflict | undefined
-    for (const [index, path] of [...questions.keys()].entries()) {
+    for (const [index, path] of paths.entries()) {
       const [mode, , oid] = (answers[index] ?? '').split(/[ \t]/, 3)
+      if (mode === undefined || oid === undefined || mode === 'missing') continue
       const isFolder = mode === '040000'
-      if (folders.has(path) && mode !== 'missing' && !isFolder)
-        conflict ??= new PathConflict(path, 'a file in the parent commit')
+      if (folders.has(path) && !isFolder) throw new PathConflict(path, 'a file in the parent commit')
       // Overwriting a folder with a file is what Pachyderm allows.
       if (bodies.has(path) && isFolder && !overwrite)
-        conflict ??= new PathConflict(path, 'a folder in the parent commit')
-      if (bodies.has(path) && mode === '100644' && !overwrite && oid !== undefined) olds.set(path, oid)
+        throw new PathConflict(path, 'a folder in the parent commit')
+      if (!isFolder && !overwrite) olds.set(path, oid)
     }
-    for (const path of bodies.keys())
-      if (folders.has(path)) conflict ??= new PathConflict(path, 'a folder in this archive')
-    if (conflict) throw conflict
     return olds
   }
 
@@ -309,6 +293,10 @@ export class GitStore implements CommitStore {
 
   async #checkpoint(branches: readonly string[]): Promise<void> {
     await this.#git.ask('checkpoint\nprogress durable\n')
+    this.#packs.added()
+    // git syncs files, not the folders it renames them into.
+    const folders = branches.map((branch) => dirname(join(this.path, 'refs/heads', branch)))
+    await Promise.all([this.#packs.folder, ...folders].map(syncFolder))
     for (const branch of branches) {
       const head = this.#heads.get(branch)
       if ((await this.#readRef(branch)) !== head) {
@@ -325,10 +313,18 @@ export class GitStore implements CommitStore {
     }
   }
 
+  /** Removes what git leaves behind when it is killed: half a pack, and locks that keep every later git out. */
+  #removeRemains(): void {
+    this.#packs.removeUnfinished()
+    const refs = ['HEAD', 'packed-refs', `refs/heads/${this.branch}`, `refs/heads/${MARKER_BRANCH}`]
+    for (const name of refs) rmSync(join(this.path, `${name}.lock`), { force: true })
+  }
+
   /** Forgets what was sent since the last checkpoint. */
   async #forget(): Promise<void> {
     await this.#import?.kill()
     this.#import = undefined
+    this.#removeRemains()
     this.#heads.clear()
     await this.#start(false)
   }
@@ -340,17 +336,17 @@ export class GitStore implements CommitStore {
   }
 }
 
-/** Pachyderm finds it when the commit is finished, and the pipeline then waits for ever. */
-class PathConflict extends TarspoutError {
-  constructor(path: string, what: string) {
-    super('ERR_ARCHIVE', `path conflict: ${show(path)} is ${what}, and cannot be both file and folder`, {
-      entry: path,
-    })
-  }
-}
-
 function fault(message: string, path: string, cause?: unknown): TarspoutError {
   return new TarspoutError('ERR_STORE', message, { path, cause })
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await openFile(path)
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
 }
 
 /** The entries of each path: all of them, or with `overwrite` the last. */

@@ -1,6 +1,5 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { TarspoutError } from '../errors.js'
+import { runProgram } from './program.js'
 
 /** The environment for git: the caller's, without what would point git at another repository. */
 export function gitEnvironment(): NodeJS.ProcessEnv {
@@ -20,24 +19,9 @@ export async function git(
   allowed: readonly number[] = [],
   input = '',
 ): Promise<string> {
-  const child = spawn('git', args, { env: gitEnvironment(), stdio: ['pipe', 'pipe', 'pipe'] })
-  child.stdin.on('error', () => {}) // git ended early, and says why
-  child.stdin.end(input)
-  let output = ''
-  let complaint = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    output += text
-  })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    complaint += text
-  })
-  try {
-    const [status] = (await once(child, 'close')) as [number | null]
-    if (status === 0 || (status !== null && allowed.includes(status))) return output
-  } catch (cause) {
-    throw new TarspoutError('ERR_STORE', `git cannot be run: ${(cause as Error).message}`, { cause })
-  }
-  throw new TarspoutError('ERR_STORE', `git ${args.join(' ')}: ${complaint.trim()}`)
+  const { status, output, complaint } = await runProgram('git', args, [input], gitEnvironment())
+  if (status === 0 || (status !== null && allowed.includes(status))) return output
+  throw new TarspoutError('ERR_STORE', `git ${args.join(' ')}: ${complaint || `ended with ${status}`}`)
 }
 
 /** Puts files into a repository as blobs; returns their names, in order. */

@@ -2,8 +2,8 @@ import { dirname, join } from 'node:path'
 import type { CommitStore } from './commit-store.js'
 import { GitStore } from './git-store.js'
 import { PachctlStore } from './pachctl-store.js'
-import { Processor, type ProcessorEvent } from './processor.js'
-import type { ReaderGeneration } from './receiver.js'
+import { inputOf, Processor, type ProcessorEvent } from './processor.js'
+import type { ReaderGeneration, ReceiverProgress } from './receiver.js'
 import { Runner, type RunnerEvent } from './runner.js'
 import type { PipelineSpec } from './spec.js'
 
@@ -62,6 +62,11 @@ export class LocalRun {
     return spoutFailed || this.#processors.some(({ failures }) => failures > 0)
   }
 
+  /** How far the spout's receiver is, if it is running. */
+  get progress(): ReceiverProgress | undefined {
+    return this.#runner?.progress
+  }
+
   /**
    * Runs until the spout ends and all its commits are processed.
    *
@@ -72,6 +77,7 @@ export class LocalRun {
     options: LocalRunOptions,
     onEvent: (pipeline: string, event: RunnerEvent | ProcessorEvent) => void,
   ): Promise<void> {
+    for (const spec of this.#others) inputOf(spec) // before anything is made
     const stores: CommitStore[] = []
     const processors: Processor[] = []
     let fatal: { error: unknown } | undefined

@@ -1,13 +1,10 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { TarspoutError } from '../errors.js'
 import { encodeHeader } from '../tar/header.js'
 import type { CommitRecord, CommitStore } from './commit-store.js'
+import { runProgram } from './program.js'
 import type { ReceivedArchive, ReceivedEntry } from './received-archive.js'
 
 const BLOCK_BYTES = 512
@@ -57,7 +54,7 @@ export class PachctlStore implements CommitStore {
   async pullMarker(marker: string, folder: string): Promise<'pulled' | 'none' | 'missing'> {
     const target = join(folder, marker)
     mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
-    const { status } = await pachctl([
+    const { status } = await runProgram('pachctl', [
       'get',
       'file',
       `${this.#repo}@${MARKER_BRANCH}:/${marker}`,
@@ -98,32 +95,7 @@ function* tarOf(entries: readonly ReceivedEntry[], archive: ReceivedArchive): Ge
 }
 
 async function must(args: readonly string[], input?: Iterable<Uint8Array>): Promise<string> {
-  const { status, output, complaint } = await pachctl(args, input)
+  const { status, output, complaint } = await runProgram('pachctl', args, input)
   if (status === 0) return output
-  throw new TarspoutError(
-    'ERR_STORE',
-    `pachctl ${args.join(' ')}: ${complaint.trim() || `ended with ${status}`}`,
-  )
-}
-
-async function pachctl(args: readonly string[], input: Iterable<Uint8Array> = []) {
-  const child = spawn('pachctl', args, { stdio: ['pipe', 'pipe', 'pipe'] })
-  let output = ''
-  let complaint = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    output += text
-  })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    complaint += text
-  })
-  const closed = once(child, 'close') as Promise<[number | null]>
-  // EPIPE: it ended early, and its status says more.
-  const sent = pipeline(Readable.from(input), child.stdin).catch(() => {})
-  try {
-    const [status] = await closed
-    await sent
-    return { status, output, complaint }
-  } catch (cause) {
-    throw new TarspoutError('ERR_STORE', `pachctl cannot be run: ${(cause as Error).message}`, { cause })
-  }
+  throw new TarspoutError('ERR_STORE', `pachctl ${args.join(' ')}: ${complaint || `ended with ${status}`}`)
 }

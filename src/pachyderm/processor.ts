@@ -66,19 +66,9 @@ export class Processor {
 
   /** @throws TarspoutError `ERR_SPEC` for an input that this runner does not have */
   constructor(options: ProcessorOptions) {
-    const { spec } = options
     this.#options = options
-    this.name = spec.name
-    if (spec.input === undefined) {
-      throw new TarspoutError('ERR_SPEC', `${spec.name}: the runner knows an input of one "pfs" only`, {
-        field: 'input',
-      })
-    }
-    if (spec.input.glob !== '/' && spec.input.glob !== '/*') {
-      const message = `${spec.name}: the runner knows the globs / and /*, not ${show(spec.input.glob)}`
-      throw new TarspoutError('ERR_SPEC', message, { field: 'input.pfs.glob' })
-    }
-    this.#input = spec.input
+    this.name = options.spec.name
+    this.#input = inputOf(options.spec)
   }
 
   get failures(): number {
@@ -211,6 +201,20 @@ export class Processor {
     const entry = undefined
     this.#options.onEvent({ event: 'failure', message: `job for ${commit.slice(0, 10)}: ${message}`, entry })
   }
+}
+
+/** @throws TarspoutError `ERR_SPEC` for an input that this runner does not have */
+export function inputOf({ name, input }: PipelineSpec): NonNullable<PipelineSpec['input']> {
+  if (input === undefined) {
+    throw new TarspoutError('ERR_SPEC', `${name}: the runner knows an input of one "pfs" only`, {
+      field: 'input',
+    })
+  }
+  if (input.glob !== '/' && input.glob !== '/*') {
+    const message = `${name}: the runner knows the globs / and /*, not ${show(input.glob)}`
+    throw new TarspoutError('ERR_SPEC', message, { field: 'input.pfs.glob' })
+  }
+  return input
 }
 
 /** Puts the files of a folder into a repository. Links and other special files are left out of what was written. */

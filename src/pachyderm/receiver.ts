@@ -28,6 +28,18 @@ export interface FailureEvent {
 
 export type ReceiverEvent = CommitEvent | FailureEvent
 
+/** How far a receiver is. */
+export interface ReceiverProgress {
+  /** Bytes read so far. */
+  readonly bytes: number
+  /** Bytes of the archive that is being read or committed; 0 between archives. */
+  readonly archiveBytes: number
+  /** How long bytes were waited for so far, in milliseconds. */
+  readonly waitedMs: number
+  /** How long the wait that goes on has lasted, in milliseconds; 0 if there is none. */
+  readonly waitingMs: number
+}
+
 export interface ReceiverOptions {
   /** The FIFO, or a symbolic link to it. */
   path: string
@@ -81,6 +93,11 @@ export class Receiver {
   /** Archives reported as failed so far. */
   get failures(): number {
     return this.#failures
+  }
+
+  get progress(): ReceiverProgress {
+    const { bytes, waitedMs, waitingMs } = this.#fifo
+    return { bytes, waitedMs, waitingMs, archiveBytes: this.#archive.tarBytes }
   }
 
   /**

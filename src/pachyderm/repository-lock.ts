@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -11,12 +11,15 @@ const WAIT_MS = 10_000
  * ends. A git process that a killed owner left behind finishes what it was told first; it is waited for.
  */
 export class RepositoryLock {
+  /** Whether the last owner was killed: it may have left temporary files. */
+  readonly isAfterCrash: boolean
   readonly #server: Server
   readonly #file: string
 
-  private constructor(server: Server, file: string) {
+  private constructor(server: Server, file: string, isAfterCrash: boolean) {
     this.#server = server
     this.#file = file
+    this.isAfterCrash = isAfterCrash
   }
 
   /** @throws TarspoutError `ERR_STORE` if another process holds it */
@@ -34,7 +37,7 @@ export class RepositoryLock {
     const file = join(repository, 'tarspout.pid')
     const deadline = performance.now() + WAIT_MS
     while (isGit(readPid(file)) && performance.now() < deadline) await delay(10)
-    return new RepositoryLock(server, file)
+    return new RepositoryLock(server, file, existsSync(file))
   }
 
   /** The process that writes for the owner of the lock. */

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { TarspoutError } from '../errors.js'
 import { Backoff } from './backoff.js'
 import type { CommitStore } from './commit-store.js'
-import { type ReaderGeneration, Receiver, type ReceiverEvent } from './receiver.js'
+import { type ReaderGeneration, Receiver, type ReceiverEvent, type ReceiverProgress } from './receiver.js'
 import type { PipelineSpec } from './spec.js'
 import { UserCode, type UserCodeExit } from './user-code.js'
 import { makeFifo, Workspace } from './workspace.js'
@@ -54,7 +54,6 @@ export class Runner {
   #receiver: Receiver | undefined
   #commits = 0
   #failures = 0
-  #restarts = 0
   #isFailing = false
 
   constructor(options: RunnerOptions) {
@@ -69,8 +68,9 @@ export class Runner {
     return this.#failures + (this.#receiver?.failures ?? 0)
   }
 
-  get restarts(): number {
-    return this.#restarts
+  /** How far the receiver of this run of the spout is; a run after a broken archive begins at 0. */
+  get progress(): ReceiverProgress | undefined {
+    return this.#receiver?.progress
   }
 
   /** Whether the command failed when it ended last. */
@@ -180,7 +180,6 @@ export class Runner {
         onEvent({ event: 'exit', code: exit.code, signal: exit.signal, restarts })
       }
       if (!restarts) break
-      this.#restarts++
       await backoff.pause(this.#stop.signal)
       if (this.#stop.signal.aborted || this.#receiver !== receiver) return
     }

@@ -5,6 +5,8 @@ import type { PipelineSpec } from './spec.js'
 
 // setPipelineDefaults of Pachyderm.
 const DEFAULT_IMAGE = 'ubuntu:16.04'
+// What docker and podman end with when they could not start the container (docker-run(1)).
+const NOT_STARTED = 125
 
 export interface UserCodeOptions {
   transform: PipelineSpec['transform']
@@ -55,7 +57,9 @@ export class UserCode {
       child.on('error', (error) => resolve({ code: null, signal: null, error }))
       child.on('close', (code, signal) => {
         this.#hasEnded = true
-        resolve({ code, signal })
+        if (container === undefined || code !== NOT_STARTED) return resolve({ code, signal })
+        const message = `${container} could not start ${transform.image ?? DEFAULT_IMAGE}, and said why above`
+        resolve({ code, signal, error: new Error(message) })
       })
     })
   }

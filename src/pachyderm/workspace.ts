@@ -1,10 +1,9 @@
-import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { TarspoutError } from '../errors.js'
+import { runProgram } from './program.js'
 
 /** The folders that Pachyderm gives a pipeline, under `<root>/pfs`; a temporary root goes with it. */
 export class Workspace {
@@ -72,12 +71,6 @@ export class Workspace {
 
 /** Makes a FIFO that only its owner may open. */
 export async function makeFifo(path: string): Promise<void> {
-  const child = spawn('mkfifo', ['-m', '600', path], { stdio: ['ignore', 'ignore', 'pipe'] })
-  let complaint = ''
-  child.stderr.on('data', (text) => {
-    complaint += text
-  })
-  const [status] = (await once(child, 'close')) as [number]
-  if (status !== 0)
-    throw new TarspoutError('ERR_STATE', complaint.trim() || `mkfifo ended with ${status}`, { path })
+  const { status, complaint } = await runProgram('mkfifo', ['-m', '600', path])
+  if (status !== 0) throw new TarspoutError('ERR_STATE', complaint || `mkfifo ended with ${status}`, { path })
 }
