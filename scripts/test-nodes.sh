@@ -1,0 +1,15 @@
+#!/bin/sh
+# Runs the tests that use the addon on other releases of Node, with the addon as it is shipped. Gets each from npm.
+# Usage: scripts/test-nodes.sh [release ...]; default 22 24 26.
+set -eu
+cd "$(dirname "$0")/.."
+make -s -C test/readers
+node_modules/.bin/tsc -p test/tsconfig.json
+export TARSPOUT_ADDON="$PWD/prebuilds/linux-x64/tarspout.node"
+if [ $# -eq 0 ]; then set -- 22 24 26; fi
+for release; do
+  npx --yes --package "node@$release" -- node -p '`Node ${process.version}`'
+  npx --yes --package "node@$release" -- node node_modules/ava/entrypoints/cli.mjs \
+    dist-test/api/*.test.js dist-test/spout/*.test.js dist-test/drop-in/*.test.js \
+    dist-test/fifo-writer.test.js dist-test/header.test.js dist-test/pack.test.js dist-test/body.test.js
+done
