@@ -1,18 +1,15 @@
 #include "engine/arena.h"
 
-#include <sys/mman.h>
-
-#include <cstdlib>
 #include <mutex>
 #include <vector>
 
+#include "engine/huge_pages.h"
+
 namespace tarspout {
 
-// A huge page of memory, cut into chunks: touching new memory page by page would cost more than
-// what is written into it.
+// A huge page, cut into chunks.
 struct Block {
-  static constexpr size_t kSize = 2 << 20;
-  static constexpr size_t kChunks = kSize / Chunk::kSize;
+  static constexpr size_t kChunks = kHugePage / Chunk::kSize;
 
   uint8_t* data;
   Chunk chunks[kChunks];
@@ -34,23 +31,8 @@ Pool& ThePool() {
   return pool;
 }
 
-// Aligned to its size, which a huge page needs.
-uint8_t* MapBlock() {
-  constexpr size_t kRoom = 2 * Block::kSize;
-  void* room = ::mmap(nullptr, kRoom, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (room == MAP_FAILED) std::abort();  // what `new` does without exceptions
-  auto* begin = static_cast<uint8_t*>(room);
-  const size_t before =
-      (Block::kSize - reinterpret_cast<uintptr_t>(begin) % Block::kSize) % Block::kSize;
-  if (before > 0) ::munmap(begin, before);
-  uint8_t* data = begin + before;
-  ::munmap(data + Block::kSize, kRoom - Block::kSize - before);
-  ::madvise(data, Block::kSize, MADV_HUGEPAGE);  // where there are none, small pages do
-  return data;
-}
-
 void AddBlock(Pool& pool) {
-  auto* block = new Block{.data = MapBlock(), .chunks = {}};
+  auto* block = new Block{.data = MapHuge(kHugePage), .chunks = {}};
   for (size_t i = Block::kChunks; i-- > 0;) {
     block->chunks[i] = {block->data + i * Chunk::kSize, block};
     pool.free.push_back(&block->chunks[i]);
@@ -64,7 +46,7 @@ void GiveBack(Chunk* chunk) {
   Block* block = chunk->block;
   if (++block->free < Block::kChunks || pool.free.size() <= kPooledChunks) return;
   std::erase_if(pool.free, [block](const Chunk* other) { return other->block == block; });
-  ::munmap(block->data, Block::kSize);
+  UnmapHuge(block->data, kHugePage);
   delete block;
 }
 

@@ -4,13 +4,15 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <vector>
 
 namespace tarspout::tar {
 
-// Hashes of 64 bits stand for the paths: ten million of them in 128 MiB, and an entry refused by
-// mistake once in 10^5 archives of that size.
+// Memory is from Allocator<uint64_t>. Hashes of 64 bits stand for the paths: ten million of them in
+// 128 MiB, and an entry refused by mistake once in 10^5 archives of that size.
+template <template <typename> typename Allocator = std::allocator>
 class PathSet {
  public:
   // Adds a file. False: it is a folder of a file added before, or lies in one that is a file. Files
@@ -41,7 +43,7 @@ class PathSet {
 
   void Clear() {
     if (unsorted_.capacity() > kKept) {
-      unsorted_ = std::vector<uint64_t>();
+      unsorted_ = Hashes();
     } else {
       unsorted_.clear();
     }
@@ -52,6 +54,8 @@ class PathSet {
   }
 
  private:
+  using Hashes = std::vector<uint64_t, Allocator<uint64_t>>;
+
   // Open addressing; 0 is an empty slot.
   class HashSet {
    public:
@@ -76,8 +80,7 @@ class PathSet {
 
     void Clear() {
       if (count_ == 0) return;
-      if (count_ * 8 < slots_.size())
-        slots_ = std::vector<uint64_t>(kLeast);  // small archives after a large one
+      if (count_ * 8 < slots_.size()) slots_ = Hashes(kLeast);  // small archives after a large one
       std::fill(slots_.begin(), slots_.end(), 0);
       mask_ = slots_.size() - 1;
       count_ = 0;
@@ -87,7 +90,7 @@ class PathSet {
     static constexpr size_t kLeast = 64;
 
     void Grow() {
-      std::vector<uint64_t> old(slots_.size() * 2);
+      Hashes old(slots_.size() * 2);
       old.swap(slots_);
       mask_ = slots_.size() - 1;
       count_ = 0;
@@ -96,7 +99,7 @@ class PathSet {
       }
     }
 
-    std::vector<uint64_t> slots_ = std::vector<uint64_t>(kLeast);
+    Hashes slots_ = Hashes(kLeast);
     size_t mask_ = kLeast - 1;
     size_t count_ = 0;
   };
@@ -118,7 +121,7 @@ class PathSet {
 
   static constexpr size_t kKept = 1 << 16;  // names whose room is kept for the next archive
 
-  std::vector<uint64_t> unsorted_;  // files, while there are no folders
+  Hashes unsorted_;  // files, while there are no folders
   HashSet files_;
   HashSet folders_;
   bool has_folders_ = false;

@@ -9,7 +9,7 @@ namespace {
 using tarspout::tar::PathSet;
 
 TEST("a file may come twice") {
-  PathSet paths;
+  PathSet<> paths;
   CHECK(paths.AddFile("a"));
   CHECK(paths.AddFile("a"));
   CHECK(paths.AddFile("d/a"));
@@ -17,7 +17,7 @@ TEST("a file may come twice") {
 }
 
 TEST("a file cannot become a folder, at any depth, whatever came in between") {
-  PathSet paths;
+  PathSet<> paths;
   CHECK(paths.AddFile("a"));
   CHECK(paths.AddFile("d/e/f"));
   for (int i = 0; i < 10'000; ++i) CHECK(paths.AddFile("n" + std::to_string(i)));
@@ -28,7 +28,7 @@ TEST("a file cannot become a folder, at any depth, whatever came in between") {
 }
 
 TEST("a folder cannot become a file") {
-  PathSet paths;
+  PathSet<> paths;
   CHECK(paths.AddFile("d/e/f"));
   CHECK(!paths.AddFile("d"));
   CHECK(!paths.AddFile("d/e"));
@@ -37,7 +37,7 @@ TEST("a folder cannot become a file") {
 }
 
 TEST("what was refused was not added") {
-  PathSet paths;
+  PathSet<> paths;
   CHECK(paths.AddFile("a"));
   CHECK(!paths.AddFile("a/b"));
   CHECK(paths.AddFile("b"));
@@ -45,7 +45,7 @@ TEST("what was refused was not added") {
 }
 
 TEST("after Clear() nothing is left, after a large archive too") {
-  PathSet paths;
+  PathSet<> paths;
   for (int round = 0; round < 3; ++round) {
     for (int i = 0; i < 5'000; ++i) CHECK(paths.AddFile(std::to_string(i) + "/x"));
     paths.Clear();
@@ -57,7 +57,7 @@ TEST("after Clear() nothing is left, after a large archive too") {
 }
 
 TEST("a hundred thousand names are a hundred thousand paths") {
-  PathSet paths;
+  PathSet<> paths;
   for (int i = 0; i < 100'000; ++i) CHECK(paths.AddFile("topic-3-" + std::to_string(i)));
   for (int i = 0; i < 100'000; ++i) CHECK(paths.AddFile("other/topic-3-" + std::to_string(i)));
 }
