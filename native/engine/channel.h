@@ -183,12 +183,12 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
  private:
   // Sleeps between looks at something that gives no event: 1 ms, doubling to 20 ms, and then to a
-  // fiftieth of what was waited, at most 250 ms.
+  // twenty-fifth of what was waited, at most 250 ms.
   class Backoff {
    public:
     int64_t Next(int64_t waited_ns = 0) {
       const int64_t delay = next_;
-      next_ = std::min(next_ * 2, std::clamp(waited_ns / 50, kMost, kMostLater));
+      next_ = std::min(next_ * 2, std::clamp(waited_ns / 25, kMost, kMostLater));
       return delay;
     }
     void Reset() { next_ = kLeast; }
