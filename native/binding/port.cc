@@ -32,7 +32,7 @@ constexpr size_t kCopyBytes = 16 << 10;
 // Names up to here take the hot path: ustar's prefix and name, and the NUL that Node-API adds.
 constexpr size_t kNameRoom = 264;
 // Handed to the engine at the latest then.
-constexpr int64_t kFlushBytes = 256 << 10;
+constexpr int64_t kFlushBytes = 512 << 10;
 
 const uint8_t kZeros[2 * tar::kBlockSize] = {};
 

@@ -21,7 +21,7 @@ constexpr int64_t kRemovedNs = 1000 * kMs;   // a FIFO that is not replaced by t
 constexpr int64_t kSafetyNs = 100 * kMs;     // look even if no event came
 constexpr int64_t kMostAgainNs = 64 * kMs;   // longest pause before sending again
 constexpr int kQuietArchives = 16;           // in a row, before several go out at once
-constexpr int64_t kWriteBytes = 1 << 20;     // per system call
+constexpr int64_t kWriteBytes = 256 << 10;     // per system call
 constexpr int64_t kBudgetBytes = 4 << 20;    // per step, so that one FIFO cannot starve the others
 constexpr size_t kPieces = 256;              // per system call; the kernel takes 1024 (IOV_MAX)
 constexpr int kTurns = 64;                   // states per step
@@ -1225,7 +1225,7 @@ void Channel::Tell(Report report) {
 void Channel::TellRoom() {
   if (!wants_room_.load() || !HasRoom()) return;
   const int64_t queued = counters.unwritten.load(std::memory_order_relaxed);
-  if (stalled_since_ == 0 && queued > options_.high_water / 2 && window_.nxt() < window_.end())
+  if (stalled_since_ == 0 && queued > options_.high_water / 4 && window_.nxt() < window_.end())
     return;
   wants_room_.store(false);
   Tell({.kind = Report::Kind::kRoom});

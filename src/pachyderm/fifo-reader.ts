@@ -20,9 +20,10 @@ export function checkFifo(path: string): void {
  * The read end of a FIFO, read in sizes that the consumer sets, and waited for by epoll: neither opening nor reading
  * blocks a thread, so nothing holds up the end of the process.
  *
- * Each read goes into a buffer of exactly the bytes wanted (net.Socket's `onread`), so nothing is read ahead. Opening
+ * Each read takes at most the bytes wanted, so nothing is read ahead. Opening
  * does not wait for a writer (O_NONBLOCK, fifo(7)), and a FIFO that no writer has opened since is not at its end: poll(2)
- * sleeps until one comes. After an end of file, `open` brings that back.
+ * sleeps until one comes. After an end of file, `open` brings that back; the new read end is there before the old
+ * one goes, so a writer that comes at that moment always finds a reader and nothing of its bytes is dropped.
  */
 export class FifoReader {
   readonly path: string
@@ -59,7 +60,9 @@ export class FifoReader {
   /** @throws TarspoutError `ERR_FIFO_NOT_A_FIFO`; what open(2) says otherwise */
   open(): void {
     checkFifo(this.path)
-    this.#replaceReadEnd()
+    const fd = openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK)
+    this.#closeReadEnd()
+    this.#fd = fd
     this.#atEnd = false
   }
 
@@ -98,48 +101,24 @@ export class FifoReader {
   }
 
   #makeSocket(fd: number): Socket {
+    // libuv takes a hang-up for the end of the file when its own read came back short, without reading again, though another
+    // writer may have come since. A read of one byte is never short; the rest is read here.
     const onread = {
-      buffer: () => this.#buffer.subarray(0, this.#consumer?.want),
-      callback: (length: number, buffer: Uint8Array) => this.#push(buffer as Buffer, length),
+      buffer: this.#buffer.subarray(0, 1),
+      callback: () => this.#push(fd),
     }
     // `onread` is declared for connections only; the constructor takes it as well.
     const options = { fd, readable: true, writable: false, onread } as ConstructorParameters<typeof Socket>[0]
     const socket = new Socket(options)
     socket.on('end', () => {
       if (socket !== this.#socket) return
-      try {
-        this.#takeHangUp()
-      } catch (error) {
-        this.#fail?.(error)
-      }
+      this.#atEnd = true
+      this.#done('end')
     })
     socket.on('error', (error) => {
       if (socket === this.#socket) this.#fail?.(error)
     })
     return socket
-  }
-
-  /**
-   * libuv takes a hang-up for the end of the file when a read came back short, without reading again. But another writer may
-   * have come after the hang-up was polled; only read(2) tells.
-   */
-  #takeHangUp(): void {
-    const bytes = readNow(this.#fd as number, this.#buffer.subarray(0, this.#consumer?.want))
-    if (bytes === 0) {
-      this.#atEnd = true
-      this.#done('end')
-      return
-    }
-    const fd = this.#replaceReadEnd() // the socket is at its end; another one goes on
-    if (bytes === undefined || this.#push(this.#buffer, bytes)) this.#socket = this.#makeSocket(fd).resume()
-  }
-
-  /** The new read end is there before the old one goes: a writer always finds a reader, and no bytes are dropped. */
-  #replaceReadEnd(): number {
-    const fd = openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK)
-    this.#closeReadEnd()
-    this.#fd = fd
-    return fd
   }
 
   #closeReadEnd(): void {
@@ -149,12 +128,15 @@ export class FifoReader {
     this.#fd = undefined
   }
 
-  #push(buffer: Buffer, length: number): boolean {
-    if (this.#settle === undefined) throw new Error('the FIFO was read while nobody asked')
-    this.#bytes += length
+  /** The first byte is in the buffer. */
+  #push(fd: number): boolean {
+    if (this.#settle === undefined || this.#consumer === undefined)
+      throw new Error('the FIFO was read while nobody asked')
     this.#endWait()
     try {
-      if (this.#consumer?.push(buffer.subarray(0, length))) {
+      const length = 1 + readNow(fd, this.#buffer.subarray(1, this.#consumer.want))
+      this.#bytes += length
+      if (this.#consumer.push(this.#buffer.subarray(0, length))) {
         this.#waitsSince = performance.now()
         return true
       }
@@ -181,12 +163,13 @@ export class FifoReader {
   }
 }
 
-/** Reads without waiting: 0 at the end of the file, undefined if there is nothing to read yet. */
-function readNow(fd: number, buffer: Buffer): number | undefined {
+/** Reads what is there without waiting; 0 if that is nothing, or the end of the file. */
+function readNow(fd: number, buffer: Buffer): number {
+  if (buffer.length === 0) return 0
   try {
     return readSync(fd, buffer)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return 0
     throw error
   }
 }
