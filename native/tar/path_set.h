@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -104,19 +105,33 @@ class PathSet {
     size_t count_ = 0;
   };
 
-  // Eight bytes at a time, multiplied and folded. Names come from outside, but only their own
-  // archive suffers if they are made to collide.
+  // Eight bytes at a time, multiplied and folded; the last eight overlap. Names come from outside,
+  // but only their own archive suffers if they are made to collide.
   static uint64_t HashOf(std::string_view text) {
-    uint64_t hash = text.size() * 0x9e3779b97f4a7c15u;
-    while (!text.empty()) {
-      const size_t part = text.size() < 8 ? text.size() : 8;
-      uint64_t word = 0;
-      __builtin_memcpy(&word, text.data(), part);
+    const size_t size = text.size();
+    uint64_t hash = size * 0x9e3779b97f4a7c15u;
+    const auto mix = [&hash](uint64_t word) {
       const auto product = static_cast<unsigned __int128>(hash ^ word) * 0xa0761d6478bd642fu;
       hash = static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-      text.remove_prefix(part);
+    };
+    if (size >= 8) {
+      size_t at = 0;
+      for (; at + 8 <= size; at += 8) mix(Load<uint64_t>(text.data() + at));
+      if (at < size) mix(Load<uint64_t>(text.data() + size - 8));
+    } else if (size >= 4) {
+      mix(Load<uint32_t>(text.data()) | uint64_t{Load<uint32_t>(text.data() + size - 4)} << 32);
+    } else if (size > 0) {
+      const auto byte = [&](size_t at) { return uint64_t{static_cast<uint8_t>(text[at])}; };
+      mix(byte(0) | byte(size / 2) << 8 | byte(size - 1) << 16);
     }
     return hash | 1;  // never the empty slot
+  }
+
+  template <typename Word>
+  static Word Load(const char* at) {
+    Word word;
+    std::memcpy(&word, at, sizeof(word));
+    return word;
   }
 
   static constexpr size_t kKept = 1 << 16;  // names whose room is kept for the next archive
