@@ -114,7 +114,7 @@ async function stalledReader() {
 }
 
 async function flatness() {
-  const runner = new Bench(workspace, { timedMs: 0, warmMs: 60 })
+  const runner = new Bench(workspace)
   const ladders = [
     {
       workload: '100B',

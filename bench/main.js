@@ -100,7 +100,11 @@ async function compare() {
   const startedAt = process.hrtime.bigint()
   const rounds = Number(options.rounds ?? (options.quick ? 1 : 3))
   if (!Number.isInteger(rounds) || rounds < 1) throw new RangeError('--rounds takes a whole number from 1')
-  const pace = options.quick ? { timedMs: 150, warmMs: 50 } : { timedMs: 150, warmMs: 50 }
+  // The main workloads run long enough for the just-in-time compiler to have done its work.
+  const short = { timedMs: 150, warmMs: 50, rounds }
+  const long = { timedMs: 400, warmMs: 200, rounds }
+  const paceOf = (workload) =>
+    options.quick ? short : workload.quick ? long : { ...short, rounds: Math.min(rounds, 2) }
   const workloads = (options.only ?? workloadNames)
     .map(findWorkload)
     .filter((workload) => options.only || !options.quick || workload.quick)
@@ -113,7 +117,7 @@ async function compare() {
   const workspace = new Workspace()
   process.on('exit', () => workspace.close())
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
-  const runner = new Bench(workspace, pace)
+  const runner = new Bench(workspace)
   const entries = new Map(
     workloads.map((workload) => [
       workload,
@@ -126,12 +130,13 @@ async function compare() {
   )
   for (let round = 0; round < rounds; round++) {
     for (const workload of workloads) {
-      if (round >= workload.maxRounds) continue
+      const pace = paceOf(workload)
+      if (round >= Math.min(workload.maxRounds, options.rounds ? rounds : pace.rounds)) continue
       for (const entry of entries.get(workload)) {
         // One that failed once is not run again: its reason stands in the table.
         if (entry.skipped || entry.rounds.some(({ failed }) => failed)) continue
         progress(`round ${round + 1} of ${rounds}  ${workload.name}  ${entry.contender.title}`)
-        entry.rounds.push(await runner.runCase(entry.contender.name, workload))
+        entry.rounds.push(await runner.runCase(entry.contender.name, workload, pace))
       }
     }
   }
@@ -140,7 +145,7 @@ async function compare() {
   const run = {
     ...describe(),
     rounds,
-    timedMs: pace.timedMs,
+    timedMs: options.quick ? short.timedMs : long.timedMs,
     seconds: Number(process.hrtime.bigint() - startedAt) / 1e9,
     summaries: workloads.map((workload) => summarize(workload, entries.get(workload))),
   }

@@ -144,7 +144,7 @@ function machineLines({ machine, versions, date, command, seconds, rounds, timed
       .map(([name, version]) => `${name} ${version}`)
       .join(', ')}`,
     `${versions.compiler}; ${versions.tar}`,
-    `${date}, ${command}: ${rounds} ${rounds === 1 ? 'round' : 'rounds'} of ${timedMs} ms per case, ${Math.round(seconds)} s in all`,
+    `${date}, ${command}: ${rounds} ${rounds === 1 ? 'round' : 'rounds'} of up to ${timedMs} ms per case, ${Math.round(seconds)} s in all`,
   ]
 }
 

@@ -172,10 +172,8 @@ export class Bench {
   #rates = new Map()
   #verified = new Map()
 
-  constructor(workspace, { timedMs, warmMs }) {
+  constructor(workspace) {
     this.#workspace = workspace
-    this.timedMs = timedMs
-    this.warmMs = warmMs
   }
 
   #verifyCount(workload) {
@@ -235,20 +233,20 @@ export class Bench {
   }
 
   /** One round of one case: { failed } or the numbers. */
-  async runCase(name, workload) {
+  async runCase(name, workload, { timedMs, warmMs }) {
     const key = `${name} ${workload.name}`
     const contender = new Contender(name, workload)
     try {
       const started = await contender.answer()
       if (started.failed) throw new Failure(started.failed)
       if (!this.#verified.has(key)) await this.#verify(key, contender, workload)
-      const most = workload.roundCount(this.#rates.get(key) * this.warmMs)
+      const most = workload.roundCount(this.#rates.get(key) * warmMs)
       const warmCount = workload.fixedCount ? workload.roundCount(workload.fixedCount / 10) : most
       const warm = await runOnce(this.#workspace, contender, workload, warmCount)
       let count = workload.fixedCount
       if (!count) {
         const rate = Math.max(this.#rates.get(key), (warmCount / warm.elapsedNs) * 1e6)
-        count = workload.roundCount(rate * this.timedMs)
+        count = workload.roundCount(rate * timedMs)
       }
       const timed = await runOnce(this.#workspace, contender, workload, count)
       this.#rates.set(key, (count / timed.elapsedNs) * 1e6)

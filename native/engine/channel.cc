@@ -465,7 +465,7 @@ bool Channel::Sending(int64_t now) {
                       : is_wide_      ? JudgeWide(consumed)
                                       : JudgeHead(consumed, now);
   if (judged) return true;
-  WatchReads();
+  if (WatchReads()) return true;
   const int64_t nxt = window_.nxt();
   if (consumed == nxt) TellRoomAhead(std::min<int64_t>(SendLimit() - nxt, counters.pipe_capacity));
   const Wrote wrote = WriteUpTo(SendLimit(), now);
@@ -668,12 +668,17 @@ void Channel::SetReadsWatched(bool watched) {
   is_tracked_ = engine_.Watch(this, options_.path, watched);
 }
 
-// Which reads matter: the archive's first one, and those of its last bytes. In between each would
-// wake the engine for nothing, and the reader would pay for the report.
-void Channel::WatchReads() {
-  if (is_wide_ || options_.is_raw) return;
-  const bool is_far = SendLimit() - window_.nxt() > kWriteBytes;
-  SetReadsWatched(trail_.IsUnread() || !is_far);
+// Which reads matter: the archive's first one, those of its last bytes, and those past it. Any
+// other would wake the engine for nothing, and the reader would pay for the report. True: look
+// again, a read may have come before the watch.
+bool Channel::WatchReads() {
+  if (is_wide_) return false;
+  const Archive& head = window_.Head();
+  const bool is_far = head.IsOpen() || head.end - window_.nxt() > kWriteBytes;
+  const bool is_wanted = !is_far || (!options_.is_raw && trail_.IsUnread());
+  const bool is_new = is_tracked_ && is_wanted && !reads_watched_;
+  SetReadsWatched(is_wanted);
+  return is_new;
 }
 
 // Sleeps until the reader did something, or it is time to look. True: look again at once.

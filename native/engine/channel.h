@@ -227,7 +227,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   int64_t SendLimit();
   int64_t Sample();
   int64_t SampleAndDrain();
-  void WatchReads();
+  bool WatchReads();
   void SetReadsWatched(bool watched);
   bool AwaitReader(int64_t now);
   void KeepWithinRoom(int64_t consumed);

@@ -27,11 +27,11 @@ export interface FifoStats {
   bytesRetained: number
   /** What the kernel granted of pipeSize (F_GETPIPE_SZ); 0 before the first opening. */
   pipeCapacity: number
-  /** In the FIFO and not read at the last look (FIONREAD). */
+  /** Written and not yet read at the last look (FIONREAD). */
   pipeOccupancy: number
   /** System calls that wrote something. */
   writes: number
-  /** Those that wrote less than was given. */
+  /** Those that wrote less than was given: the pipe was full then. */
   shortWrites: number
   /** Writes refused because the pipe was full. */
   eagain: number
