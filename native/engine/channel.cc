@@ -1238,7 +1238,8 @@ void Channel::TellRoom() {
 
 // `bytes` are about to go into an empty pipe: JavaScript gets ready more while they are copied.
 void Channel::TellRoomAhead(int64_t bytes) {
-  if (!wants_room_.load()) return;
+  // Not of a raw channel, where it means that bytes are in the pipe.
+  if (options_.is_raw || !wants_room_.load()) return;
   Publish();
   counters.unwritten -= bytes;
   TellRoom();
