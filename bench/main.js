@@ -100,11 +100,8 @@ async function compare() {
   const startedAt = process.hrtime.bigint()
   const rounds = Number(options.rounds ?? (options.quick ? 1 : 3))
   if (!Number.isInteger(rounds) || rounds < 1) throw new RangeError('--rounds takes a whole number from 1')
-  // The main workloads run long enough for the just-in-time compiler to have done its work.
-  const short = { timedMs: 150, warmMs: 50, rounds }
-  const long = { timedMs: 400, warmMs: 200, rounds }
-  const paceOf = (workload) =>
-    options.quick ? short : workload.quick ? long : { ...short, rounds: Math.min(rounds, 2) }
+  // Warm only when the just-in-time compiler is done, which takes half a second of busy work.
+  const pace = options.quick ? { timedMs: 150, warmMs: 150 } : { timedMs: 250, warmMs: 500 }
   const workloads = (options.only ?? workloadNames)
     .map(findWorkload)
     .filter((workload) => options.only || !options.quick || workload.quick)
@@ -128,24 +125,27 @@ async function compare() {
       })),
     ]),
   )
-  for (let round = 0; round < rounds; round++) {
-    for (const workload of workloads) {
-      const pace = paceOf(workload)
-      if (round >= Math.min(workload.maxRounds, options.rounds ? rounds : pace.rounds)) continue
-      for (const entry of entries.get(workload)) {
+  for (const workload of workloads) {
+    const atWork = entries.get(workload).filter(({ skipped, rounds }) => !skipped && rounds.length === 0)
+    for (const entry of atWork) {
+      progress(`${workload.name}  ${entry.contender.title} gets warm`)
+      entry.case = await runner.open(entry.contender.name, workload, pace)
+    }
+    for (let round = 0; round < Math.min(rounds, workload.maxRounds); round++) {
+      for (const entry of atWork) {
+        progress(`${workload.name}  round ${round + 1} of ${rounds}  ${entry.contender.title}`)
         // One that failed once is not run again: its reason stands in the table.
-        if (entry.skipped || entry.rounds.some(({ failed }) => failed)) continue
-        progress(`round ${round + 1} of ${rounds}  ${workload.name}  ${entry.contender.title}`)
-        entry.rounds.push(await runner.runCase(entry.contender.name, workload, pace))
+        if (!entry.rounds.some(({ failed }) => failed)) entry.rounds.push(await entry.case.run(pace))
       }
     }
+    for (const entry of atWork) entry.case.end()
   }
   progress('')
 
   const run = {
     ...describe(),
     rounds,
-    timedMs: options.quick ? short.timedMs : long.timedMs,
+    timedMs: pace.timedMs,
     seconds: Number(process.hrtime.bigint() - startedAt) / 1e9,
     summaries: workloads.map((workload) => summarize(workload, entries.get(workload))),
   }

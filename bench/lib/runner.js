@@ -232,31 +232,47 @@ export class Bench {
     }
   }
 
-  /** One round of one case: { failed } or the numbers. */
-  async runCase(name, workload, { timedMs, warmMs }) {
+  /** Starts a case: its process, what it sends checked, its code warm. `run()` is one round of it. */
+  async open(name, workload, { warmMs }) {
     const key = `${name} ${workload.name}`
     const contender = new Contender(name, workload)
+    const end = () => contender.end()
     try {
       const started = await contender.answer()
       if (started.failed) throw new Failure(started.failed)
-      if (!this.#verified.has(key)) await this.#verify(key, contender, workload)
-      const most = workload.roundCount(this.#rates.get(key) * warmMs)
-      const warmCount = workload.fixedCount ? workload.roundCount(workload.fixedCount / 10) : most
-      const warm = await runOnce(this.#workspace, contender, workload, warmCount)
-      let count = workload.fixedCount
-      if (!count) {
-        const rate = Math.max(this.#rates.get(key), (warmCount / warm.elapsedNs) * 1e6)
-        count = workload.roundCount(rate * timedMs)
-      }
-      const timed = await runOnce(this.#workspace, contender, workload, count)
-      this.#rates.set(key, (count / timed.elapsedNs) * 1e6)
-      const { sameBytes, bytesPerEntry } = this.#verified.get(key)
-      return { ...measure(workload, timed, bytesPerEntry), sameBytes }
+      await this.#verify(key, contender, workload)
+      await this.#warm(key, contender, workload, warmMs)
     } catch (error) {
-      if (!(error instanceof Failure)) throw error
-      return { failed: error.message }
-    } finally {
-      contender.end()
+      return { run: async () => failureOf(error), end }
+    }
+    return { run: ({ timedMs }) => this.#runTimed(key, contender, workload, timedMs).catch(failureOf), end }
+  }
+
+  /** Runs until so much time was spent, each time as many entries as the last run's rate allows. */
+  async #warm(key, contender, workload, warmMs) {
+    if (workload.fixedCount) {
+      await runOnce(this.#workspace, contender, workload, workload.roundCount(workload.fixedCount / 10))
+      return
+    }
+    for (let spentMs = 0; spentMs < warmMs; ) {
+      const count = workload.roundCount(this.#rates.get(key) * (warmMs / 4))
+      const { elapsedNs } = await runOnce(this.#workspace, contender, workload, count)
+      this.#rates.set(key, (count / elapsedNs) * 1e6)
+      spentMs += elapsedNs / 1e6
     }
   }
+
+  async #runTimed(key, contender, workload, timedMs) {
+    const count = workload.fixedCount ?? workload.roundCount(this.#rates.get(key) * timedMs)
+    const timed = await runOnce(this.#workspace, contender, workload, count)
+    this.#rates.set(key, (count / timed.elapsedNs) * 1e6)
+    const { sameBytes, bytesPerEntry } = this.#verified.get(key)
+    return { ...measure(workload, timed, bytesPerEntry), sameBytes }
+  }
+}
+
+/** What stands in the table for a contender that failed; anything else is the bench's own fault. */
+function failureOf(error) {
+  if (!(error instanceof Failure)) throw error
+  return { failed: error.message }
 }
