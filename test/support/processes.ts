@@ -15,7 +15,8 @@ export interface Result {
 /** A folder that goes with the test. */
 export function temporaryFolder(t: ExecutionContext<unknown>): string {
   const folder = mkdtempSync(join(tmpdir(), 'test-'))
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  // A git whose runner was killed may still be at work there.
+  t.teardown(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }))
   return folder
 }
 
