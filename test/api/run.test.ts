@@ -697,20 +697,22 @@ test('a source that never waits leaves the event loop its turns', async (t) => {
   const spout = await spoutFor(t, fifo, { connection: 'persistent' })
   const cat = new Cat(t, fifo.path)
   let isOver = false
-  let longest = 0
-  const ran = spout.run(upTo(60_000), { toEntry }).finally(() => {
-    isOver = true
-  })
-  let turns = 0
-  for (let last = performance.now(); !isOver; last = performance.now()) {
-    await nextTurn()
-    longest = Math.max(longest, performance.now() - last)
-    turns++
-  }
+  let pulled = 0
+  const ran = spout
+    .run(upTo(60_000), {
+      toEntry: (item) => {
+        pulled++
+        return toEntry(item)
+      },
+    })
+    .finally(() => {
+      isOver = true
+    })
+  const seen = new Set<number>() // how far the source was, turn by turn
+  for (; !isOver; await nextTurn()) seen.add(pulled)
   await ran
   await spout.close()
-  t.true(turns > 5, `${turns} turns`)
-  t.true(longest < 500, `${longest} ms`)
+  t.true(seen.size > 5, `${seen.size} turns`)
   t.is((await cat.bytes).length % 512, 0)
 })
 
