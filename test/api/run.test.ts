@@ -693,27 +693,22 @@ test('a slow onDelivered holds up the source, and an abort ends that', async (t)
 })
 
 test('a source that never waits leaves the event loop its turns', async (t) => {
-  const fifo = fifoFor(t)
-  const spout = await spoutFor(t, fifo, { connection: 'persistent' })
-  const cat = new Cat(t, fifo.path)
+  const spout = await spoutFor(t, fifoFor(t), {})
   let isOver = false
   let pulled = 0
-  const ran = spout
-    .run(upTo(60_000), {
-      toEntry: (item) => {
-        pulled++
-        return toEntry(item)
-      },
-    })
-    .finally(() => {
-      isOver = true
-    })
+  // Nothing to write: no wait for room gives the loop its turns.
+  const toEntry = () => {
+    pulled++
+    return null
+  }
+  const ran = spout.run(upTo(1_000_000), { toEntry }).finally(() => {
+    isOver = true
+  })
   const seen = new Set<number>() // how far the source was, turn by turn
   for (; !isOver; await nextTurn()) seen.add(pulled)
   await ran
   await spout.close()
   t.true(seen.size > 5, `${seen.size} turns`)
-  t.is((await cat.bytes).length % 512, 0)
 })
 
 test('sourceWaitMs is the time the source took, and no more', async (t) => {
