@@ -156,10 +156,11 @@ test('another writer that stays is published once its bytes are between ours', a
   const reader = new HeldReader(t, fifo.path)
   const spout = await spoutFor(t, fifo, { connection: 'persistent' })
   const send = async () => {
+    const before = spout.stats().bytesWritten // what is in the pipe the reader may take before anyone looks
     const commit = spout.beginCommit()
     commit.add('a', 'a')
     const ended = commit.end()
-    await until('it is in the pipe', () => spout.stats().pipeOccupancy >= archiveSize(1))
+    await until('it was written', () => spout.stats().bytesWritten >= before + archiveSize(1))
     return ended
   }
   const first = send()
