@@ -33,6 +33,8 @@ constexpr size_t kCopyBytes = 16 << 10;
 constexpr size_t kNameRoom = 264;
 // Handed to the engine at the latest then.
 constexpr int64_t kFlushBytes = 512 << 10;
+// Archives up to here may be sent on this thread.
+constexpr int64_t kAloneBytes = 64 << 10;
 
 const uint8_t kZeros[2 * tar::kBlockSize] = {};
 
@@ -167,6 +169,7 @@ class Port : public std::enable_shared_from_this<Port> {
   size_t pushed_ = 0;  // of chunk_: handed over up to here
   std::vector<Item> items_;
   uint64_t archive_ = 0;
+  uint64_t settled_ = 0;  // the last archive that JavaScript heard the end of
   int64_t archive_bytes_ = 0;
   int64_t unflushed_ = 0;
 };
@@ -302,6 +305,7 @@ void Port::Report(napi_env env) {
       kind = tarspout::Report::Kind::kFailed;
       failure = Failure::kMemory;
     }
+    if (report.number != 0) settled_ = report.number;
     *out++ = static_cast<double>(kind);
     *out++ = static_cast<double>(failure);
     *out++ = static_cast<double>(report.number);
@@ -468,7 +472,13 @@ napi_value Port::Finish(napi_env env, const napi_value*) {
   }
   PushRange();
   items_.push_back({.kind = Item::Kind::kFinish});
-  Flush(true);
+  if (!is_raw_ && settled_ + 1 == archive_ && archive_bytes_ <= kAloneBytes) {
+    unflushed_ = 0;
+    channel_->PostAlone(&items_);
+    Report(env);
+  } else {
+    Flush(true);
+  }
   napi_value result = nullptr;
   napi_get_boolean(env, channel_->HasRoom(), &result);
   return result;

@@ -19,14 +19,17 @@ constexpr int64_t kHoldNs = 100 * kMs;       // for a reader to see the end of f
 constexpr int64_t kLeftoverNs = 100 * kMs;   // the same, after a dead writer's bytes were taken
 constexpr int64_t kRemovedNs = 1000 * kMs;   // a FIFO that is not replaced by then is gone
 constexpr int64_t kSafetyNs = 100 * kMs;     // look even if no event came
-constexpr int64_t kMostAgainNs = 64 * kMs;   // longest pause before sending again
-constexpr int kQuietArchives = 16;           // in a row, before several go out at once
-constexpr int64_t kWriteBytes = 256 << 10;   // per system call
-constexpr int64_t kBudgetBytes = 4 << 20;    // per step, so that one FIFO cannot starve the others
-constexpr size_t kPieces = 256;              // per system call; the kernel takes 1024 (IOV_MAX)
-constexpr int kTurns = 64;                   // states per step
+constexpr int64_t kMostSafetyNs = 2000 * kMs;
+constexpr int64_t kMostAgainNs = 64 * kMs;  // longest pause before sending again
+constexpr int kQuietArchives = 16;          // in a row, before several go out at once
+constexpr int64_t kWriteBytes = 256 << 10;  // per system call
+constexpr int64_t kPatienceNs = 100'000;    // JavaScript's thread looks so long for a receipt
+constexpr int kMostMisses = 6;              // in vain: tried again with each 64th archive only
+constexpr int64_t kBudgetBytes = 4 << 20;   // per step, so that one FIFO cannot starve the others
+constexpr size_t kPieces = 256;             // per system call; the kernel takes 1024 (IOV_MAX)
+constexpr int kTurns = 64;                  // states per step
 constexpr int64_t kFirstPollNs = 10'000;
-constexpr int64_t kMostPollNs = 160'000;  // then reads are watched instead
+constexpr int64_t kMostPollNs = 320'000;  // then reads are watched instead
 constexpr size_t kCutBytes = 256;  // half a header: no reader takes it for the end of an archive
 
 constexpr int64_t kLateReportNs = 20'000;  // a read is reported that much after FIONREAD shows it
@@ -86,6 +89,30 @@ Failure Channel::Start(int* error) {
 }
 
 void Channel::Post(std::vector<Item>* items, bool wake) {
+  TakeOver(items);
+  if (wake && !is_scheduled.exchange(true)) engine_.Schedule(shared_from_this());
+}
+
+// Writing a little into an empty pipe costs less than waking the engine. A reader that waits takes
+// it at once; the receipt then needs no wake-up at all. A commit, though, takes readers a while.
+void Channel::PostAlone(std::vector<Item>* items) {
+  TakeOver(items);
+  const bool is_quiet = !is_scheduled.load() && counters.has_reader == 1 &&
+                        counters.state == static_cast<int64_t>(State::kIdle);
+  if (is_quiet) {
+    const bool is_patient = !options_.must_commit && --impatient_ < 0;
+    const int64_t delivered = counters.delivered;
+    const bool is_done = engine_.TryStep(this, is_patient ? kPatienceNs : 0);
+    if (is_patient) {
+      misses_ = counters.delivered != delivered ? 0 : std::min(misses_ + 1, kMostMisses);
+      impatient_ = (1 << misses_) - 1;
+    }
+    if (is_done) return;
+  }
+  if (!is_scheduled.exchange(true)) engine_.Schedule(shared_from_this());
+}
+
+void Channel::TakeOver(std::vector<Item>* items) {
   {
     const std::lock_guard lock(mutex_);
     if (inbox_.empty()) {
@@ -95,7 +122,6 @@ void Channel::Post(std::vector<Item>* items, bool wake) {
     }
   }
   items->clear();
-  if (wake && !is_scheduled.exchange(true)) engine_.Schedule(shared_from_this());
 }
 
 void Channel::WantRoom() {
@@ -375,6 +401,7 @@ bool Channel::Idle(int64_t now) {
       return true;
     }
     if (write_end_.IsOpen()) WatchForLoss(window_.nxt(), now);
+    if (now < rested_at_ + kSafetyNs) WakeAt(rested_at_ + kSafetyNs);
     return false;
   }
   backoff_.Reset();
@@ -580,7 +607,7 @@ Channel::Wrote Channel::WriteUpTo(int64_t limit, int64_t now) {
       counters.written += wrote;
       window_.Advance(wrote);
       budget -= wrote;
-      poll_ns_ = kFirstPollNs;
+      moved_at_ = now;
       if (stalled_since_ != 0) EndStall(NowNs());
       if (wrote == wanted) continue;
       // The pipe is full. Another try would wait for its lock for as long as the reader reads.
@@ -648,7 +675,7 @@ int64_t Channel::Sample() {
   consumed = std::max(consumed, std::min(last_consumed_, window_.nxt()));
   if (consumed > last_consumed_) {
     counters.consumed += consumed - last_consumed_;
-    poll_ns_ = kFirstPollNs;
+    moved_at_ = NowNs();
   }
   last_consumed_ = consumed;
   return consumed;
@@ -683,19 +710,18 @@ bool Channel::WatchReads() {
 
 // Sleeps until the reader did something, or it is time to look. True: look again at once.
 bool Channel::AwaitReader(int64_t now) {
-  if (poll_ns_ == 0) poll_ns_ = kFirstPollNs;
+  const int64_t quiet = now - moved_at_;
   // An open archive cannot be confirmed yet; what else matters gives an event.
   const bool is_open = !window_.IsEmpty() && window_.Head().IsOpen();
   if (is_tracked_ && (reads_watched_ || is_open || stalled_since_ != 0)) {
-    WakeAt(now + kSafetyNs);
+    WakeAt(now + std::clamp(quiet, kSafetyNs, kMostSafetyNs));
     return false;
   }
-  if (is_tracked_ && poll_ns_ > kMostPollNs) {
+  if (is_tracked_ && quiet > kMostPollNs) {
     SetReadsWatched(true);
     return true;  // a read may have come before the watch
   }
-  WakeAt(now + poll_ns_);
-  poll_ns_ = std::min<int64_t>(poll_ns_ * 2, 20 * kMs);
+  WakeAt(now + std::clamp(quiet, kFirstPollNs, 20 * kMs));
   return false;
 }
 
@@ -840,6 +866,14 @@ void Channel::DeliverHead(int64_t consumed) {
   if (options_.is_raw || is_wide_) return;
   const bool is_quiet = trail_.IsQuiet();
   quiet_archives_ = is_quiet ? quiet_archives_ + 1 : 0;
+  if (options_.is_persistent && is_tracked_ && quiet_archives_ >= kQuietArchives &&
+      window_.nxt() == window_.una()) {
+    engine_.DrainSights();  // what readers did until now was between archives
+    is_wide_ = true;
+    readers_moved_ = false;
+    SetReadsWatched(false);
+    return;
+  }
   if (window_.IsEmpty()) return;
   if (trail_.MayHavePassed()) {
     trail_ = std::exchange(next_trail_, ReaderTrail());
@@ -852,12 +886,6 @@ void Channel::DeliverHead(int64_t consumed) {
     return;
   }
   StartHead(consumed > window_.una());
-  if (options_.is_persistent && is_tracked_ && quiet_archives_ >= kQuietArchives &&
-      window_.nxt() == window_.una()) {
-    is_wide_ = true;
-    readers_moved_ = false;
-    SetReadsWatched(false);
-  }
 }
 
 void Channel::PopHead() {
@@ -909,6 +937,8 @@ void Channel::Narrow() {
 // The window is empty.
 void Channel::Rest(int64_t now) {
   if (options_.is_persistent || options_.is_raw) {
+    // The engine wakes once more: so it need not be woken for a next archive that is sent at once.
+    rested_at_ = now;
     Enter(State::kIdle);
     return;
   }
@@ -1222,7 +1252,7 @@ void Channel::Tell(Report report) {
   if (!notify_) return;
   const bool was_empty = outbox_.empty();
   outbox_.push_back(report);
-  if (was_empty) notify_();
+  if (was_empty && !is_owner_stepping) notify_();
 }
 
 // While the pipe takes bytes not at the first byte of room: a wake-up of JavaScript costs as much

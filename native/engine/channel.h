@@ -1,5 +1,5 @@
-// One FIFO and everything on its way into it: the delivery rules (docs/delivery.md), run on the
-// engine thread.
+// One FIFO and everything on its way into it: the delivery rules (docs/delivery.md), run by the
+// engine.
 //
 // clang-format off
 //              work           reader there           delivered
@@ -152,6 +152,9 @@ class Channel : public std::enable_shared_from_this<Channel> {
   Failure Start(int* error);
   // Hands over items. wake: the engine shall look at them now.
   void Post(std::vector<Item>* items, bool wake);
+  // The same for the end of a small archive that nothing stands before: sent on this thread if it
+  // can be.
+  void PostAlone(std::vector<Item>* items);
   // Ask for a kRoom report as soon as HasRoom().
   void WantRoom();
   // Queued bytes are below highWaterMark and, unless only the open archive is kept, kept bytes
@@ -171,33 +174,37 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   Counters counters;
 
-  // ---- engine thread ----
+  // ---- whoever steps (Engine): the engine thread, or for a moment JavaScript's ----
   int64_t Step(int64_t now);
   void Saw(fifo::Sight sight, int64_t now);
   bool IsGone() const { return state_ == State::kGone; }
+  bool IsSending() const { return state_ == State::kSending; }
 
   bool must_step = true;
   int64_t deadline = 0;
   int watch = -1;
+  bool is_owner_stepping = false;         // who takes the reports itself
   std::atomic<bool> is_scheduled{false};  // any thread
 
  private:
   // Sleeps between looks at something that gives no event: 1 ms, doubling to 20 ms, and then to a
-  // twenty-fifth of what was waited, at most 250 ms.
+  // twentieth of what was waited, at most 500 ms.
   class Backoff {
    public:
     int64_t Next(int64_t waited_ns = 0) {
       const int64_t delay = next_;
-      next_ = std::min(next_ * 2, std::clamp(waited_ns / 25, kMost, kMostLater));
+      next_ = std::min(next_ * 2, std::clamp(waited_ns / 20, kMost, kMostLater));
       return delay;
     }
     void Reset() { next_ = kLeast; }
 
    private:
     static constexpr int64_t kLeast = 1'000'000, kMost = 20'000'000;
-    static constexpr int64_t kMostLater = 250'000'000;
+    static constexpr int64_t kMostLater = 500'000'000;
     int64_t next_ = kLeast;
   };
+
+  void TakeOver(std::vector<Item>* items);
 
   // Items come in; whole archives, or the long beginning of one, go into the window.
   void TakeItems(int64_t now);
@@ -289,7 +296,11 @@ class Channel : public std::enable_shared_from_this<Channel> {
   int64_t linger_ns_ = 0;
   std::atomic<bool> wants_room_{false};
 
-  // Engine thread only (Start() prepares claim_ and identity_ before it knows the channel).
+  // JavaScript's thread only.
+  int misses_ = 0;     // receipts waited for in vain, in a row
+  int impatient_ = 0;  // archives that none is waited for
+
+  // Only for whoever steps (Start() prepares claim_ and identity_ before it knows the channel).
   fifo::Fd claim_;
   fifo::Identity identity_;
   fifo::Fd write_end_;
@@ -335,7 +346,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   int64_t missing_since_ = 0;    // nothing is at the path since; 0: something is
   int64_t clear_since_ = 0;      // kLooking: the leftover was gone since
   int64_t stalled_since_ = 0;    // the pipe is full since
-  int64_t poll_ns_ = 0;          // the current sleep of AwaitReader
+  int64_t rested_at_ = 0;        // kIdle since, with the write end open
+  int64_t moved_at_ = 0;         // when bytes were last written or consumed
   int64_t head_blocked_ns_ = 0;
   int own_closes_ = 0;  // closes of ours that the watch has not yet reported
 };

@@ -2,6 +2,7 @@
 
 #include <linux/time_types.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -48,6 +49,30 @@ int Wait(int epoll, epoll_event* events, int count, int64_t timeout_ns) {
                       static_cast<int>(std::min<int64_t>(timeout_ms, 60'000)));
 }
 
+// Writing to a FIFO without a reader shall end in EPIPE only, whatever this process does with
+// SIGPIPE.
+class SigpipeBlocked {
+ public:
+  SigpipeBlocked() {
+    sigemptyset(&sigpipe_);
+    sigaddset(&sigpipe_, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &sigpipe_, &before_);
+  }
+  ~SigpipeBlocked() {
+    if (sigismember(&before_, SIGPIPE) == 1) return;
+    const timespec at_once{};
+    while (::sigtimedwait(&sigpipe_, nullptr, &at_once) > 0) {
+    }
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  SigpipeBlocked(const SigpipeBlocked&) = delete;
+  SigpipeBlocked& operator=(const SigpipeBlocked&) = delete;
+
+ private:
+  sigset_t sigpipe_;
+  sigset_t before_;
+};
+
 }  // namespace
 
 int64_t NowNs() {
@@ -86,21 +111,51 @@ void Engine::Schedule(std::shared_ptr<Channel> channel) {
   }
 }
 
+bool Engine::TryStep(Channel* channel, int64_t patience_ns) {
+  const SigpipeBlocked blocked;
+  const std::unique_lock lock(stepping_, std::try_to_lock);
+  if (!lock || !channels_.contains(channel)) return false;
+  const int64_t until = NowNs() + patience_ns;
+  int64_t now = until - patience_ns;
+  channel->is_owner_stepping = true;
+  do {
+    channel->must_step = false;
+    channel->deadline = channel->Step(now);
+    if (!channel->IsSending()) break;
+    ::sched_yield();  // the reader may have been woken on this processor
+    now = NowNs();
+  } while (now < until);
+  channel->is_owner_stepping = false;
+  // What was seen meanwhile may concern other channels.
+  return NextDeadline() >= sleeps_until_ && !channel->IsGone();
+}
+
 void Engine::Run() {
   ::prctl(PR_SET_NAME, "tarspout");
   ::prctl(PR_SET_TIMERSLACK, 1'000);  // sleeps of tens of microseconds are meant as such
+  epoll_event events[kEvents];
+  int count = 0;
   for (;;) {
-    TakeScheduled();
-    const int64_t now = NowNs();
-    for (auto at = channels_.begin(); at != channels_.end();) {
-      Channel& channel = *at->second;
-      if (channel.must_step || channel.deadline <= now) {
-        channel.must_step = false;
-        channel.deadline = channel.Step(now);
-      }
-      at = channel.IsGone() ? channels_.erase(at) : std::next(at);
+    {
+      const std::lock_guard lock(stepping_);
+      Hear(events, count);
+      StepDue();
+      sleeps_until_ = NextDeadline();
     }
-    Sleep(NextDeadline());
+    count = Sleep(sleeps_until_, events);
+  }
+}
+
+void Engine::StepDue() {
+  TakeScheduled();
+  const int64_t now = NowNs();
+  for (auto at = channels_.begin(); at != channels_.end();) {
+    Channel& channel = *at->second;
+    if (channel.must_step || channel.deadline <= now) {
+      channel.must_step = false;
+      channel.deadline = channel.Step(now);
+    }
+    at = channel.IsGone() ? channels_.erase(at) : std::next(at);
   }
 }
 
@@ -127,7 +182,7 @@ int64_t Engine::NextDeadline() const {
   return next;
 }
 
-void Engine::Sleep(int64_t deadline) {
+int Engine::Sleep(int64_t deadline, epoll_event* events) {
   int64_t timeout = deadline;
   if (deadline != kNever) timeout = std::max<int64_t>(0, deadline - NowNs());
   is_sleeping_.store(true);
@@ -136,11 +191,14 @@ void Engine::Sleep(int64_t deadline) {
     const std::lock_guard lock(mutex_);
     if (!scheduled_.empty()) timeout = 0;
   }
-  epoll_event events[32];
-  const int ready = Wait(epoll_.get(), events, 32, timeout);
+  const int count = Wait(epoll_.get(), events, kEvents, timeout);
   is_sleeping_.store(false);
+  return count;
+}
+
+void Engine::Hear(const epoll_event* events, int count) {
   bool has_sights = false;
-  for (int i = 0; i < ready; ++i) {
+  for (int i = 0; i < count; ++i) {
     if (events[i].data.u64 == kWakeupTag) {
       uint64_t count;
       [[maybe_unused]] const ssize_t bytes = ::read(wakeup_.get(), &count, sizeof(count));

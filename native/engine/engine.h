@@ -1,10 +1,13 @@
-// The engine: one native thread per process that does all writing and waiting, for all FIFOs.
+// The engine: one native thread per process that does all writing and waiting, for all FIFOs. Only
+// a small archive that nothing stands before is written on the thread that hands it over.
 //
 // It sleeps in epoll over an eventfd (wake-ups from JavaScript threads), the inotify queue and the
 // write ends that are full, until the next channel's deadline. It is a leaked singleton, the one
 // mutable global: nothing runs at exit, and the addon is linked so that it is never unloaded under
 // the thread.
 #pragma once
+
+#include <sys/epoll.h>
 
 #include <atomic>
 #include <cstdint>
@@ -31,7 +34,11 @@ class Engine {
   // Has the channel's Step run soon. The first call makes the channel known.
   void Schedule(std::shared_ptr<Channel> channel);
 
-  // ---- engine thread ----
+  // The channel's Step at once, on this thread, again and again for patience_ns while it is
+  // sending. False: the engine is at work, or must look at it too: Schedule() it.
+  bool TryStep(Channel* channel, int64_t patience_ns);
+
+  // ---- whoever steps ----
   // Hands everything the inotify queue holds to the channels it is about.
   void DrainSights();
   // Watches the FIFO at a path for a channel. False: not possible, the channel goes on without.
@@ -42,17 +49,25 @@ class Engine {
   void WatchRoom(Channel* channel, int fd);
 
  private:
+  static constexpr int kEvents = 32;
+
   Engine();
   void Run();
+  void StepDue();
   void TakeScheduled();
   int64_t NextDeadline() const;
-  void Sleep(int64_t deadline);
+  int Sleep(int64_t deadline, epoll_event* events);
+  void Hear(const epoll_event* events, int count);
 
   fifo::Fd epoll_;
   fifo::Fd wakeup_;
+
+  // Held by the one that steps channels.
+  std::mutex stepping_;
   fifo::Watch watch_;
-  std::unordered_map<int, Channel*> watched_;                        // by watch descriptor
-  std::unordered_map<Channel*, std::shared_ptr<Channel>> channels_;  // engine thread only
+  std::unordered_map<int, Channel*> watched_;  // by watch descriptor
+  std::unordered_map<Channel*, std::shared_ptr<Channel>> channels_;
+  int64_t sleeps_until_ = 0;
 
   std::atomic<bool> is_sleeping_{false};
   std::mutex mutex_;

@@ -48,7 +48,7 @@ export interface FifoStats {
   waitingForReaderMs: number
   /** The single times the pipe was full; within 25 %. */
   stallMs: { p50: number; p99: number; max: number }
-  /** Whether several archives are in flight at once now. */
+  /** Whether several archives may be in flight at once now. */
   pipelined: boolean
   /** Whether a reader was there at the last look. */
   hasReader: boolean

@@ -147,7 +147,8 @@ export class Commit {
   }
 
   /**
-   * Ends the archive.
+   * Ends the archive. One of up to 64 KiB that nothing stands before is written by this call, if the connection is open, and its reader
+   * looked for, for at most 0.1 ms (docs/delivery.md, Alone).
    *
    * @returns settles when the archive was delivered, as {@link SpoutOptions.confirm} says
    * @throws TarspoutError ERR_STATE; ERR_DELIVERY_UNCERTAIN, ERR_REPLAY_LIMIT, ERR_FIFO_NO_READER, ERR_FIFO_REMOVED,

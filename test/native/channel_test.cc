@@ -155,18 +155,25 @@ class Client {
     Post();
   }
 
+  // The same where nothing stands before the archive.
+  void FinishAlone() {
+    items_.push_back({.kind = Item::Kind::kFinish});
+    channel_->PostAlone(&items_);
+    for (const Report& report : channel_->TakeReports()) reports_.push_back(report);
+  }
+
   // Takes the open archive back.
   void Abort() {
     items_.push_back({.kind = Item::Kind::kAbort});
     Post();
   }
 
-  void Send(uint64_t number, const std::string& content) {
+  void Send(uint64_t number, const std::string& content, bool is_alone = false) {
     Begin(number);
     const size_t half = content.size() / 2;
     Copy(content.substr(0, half));
     Borrow(content.substr(half));
-    Finish();
+    is_alone ? FinishAlone() : Finish();
   }
 
   // Waits for the report that an archive ended in, or for one that is about no archive (number 0).
@@ -231,7 +238,7 @@ void Exchange(ChannelOptions options, uint64_t count, uint64_t ahead, size_t lar
     };
     for (uint64_t number = 1; number <= count; ++number) {
       contents.push_back(ContentOf(number, number * 7919 % largest));
-      client.Send(number, contents.back());
+      client.Send(number, contents.back(), ahead == 0);
       if (number > ahead) await(number - ahead);
       client.channel().StallHistogram();
       CHECK(client.channel().counters.QueuedBytes() >= 0);
@@ -261,6 +268,31 @@ TEST("archives arrive whole and in order, many in flight") {
 TEST("archives arrive when the pages are mapped and the pipe is small") {
   Exchange({.path = "", .is_persistent = true, .maps_pages = true, .pipe_size = 4096}, 20, 2,
            100'000);
+}
+
+TEST("archives arrive whole and in order, each sent by the thread that hands it over") {
+  Exchange({.path = "", .is_persistent = true}, 200, 0, 10'000);
+  Exchange({.path = "", .is_persistent = true, .must_commit = true}, 50, 0, 10'000);
+}
+
+TEST("an archive that nothing stands before is in the pipe at once") {
+  const Fifo fifo;
+  Reader reader(fifo);
+  const std::string content = ContentOf(1, 5'000);
+  int64_t sent = 0;
+  bool was_at_once = false;
+  {
+    Client client({.path = fifo.path(), .is_persistent = true});
+    // Not always: the engine may be at work.
+    for (uint64_t number = 1; number <= 1000 && !was_at_once; ++number) {
+      client.Send(number, content, true);
+      sent += static_cast<int64_t>(content.size());
+      was_at_once = client.channel().counters.written == sent;
+      client.Await(Kind::kDelivered, number);
+    }
+  }
+  CHECK(was_at_once);
+  reader.Stop();
 }
 
 TEST("a reader that reads on confirms the commit") {
@@ -362,9 +394,11 @@ TEST("several threads have channels of their own") {
       Reader reader(fifo);
       for (uint64_t round = 1; round <= 5; ++round) {
         Client client({.path = fifo.path(), .is_persistent = i % 2 == 0});
-        for (uint64_t number = 1; number <= 5; ++number)
-          client.Send(number, ContentOf(number, 10'000));
-        client.Await(Kind::kDelivered, 5);
+        for (uint64_t number = 1; number <= 5; ++number) {
+          client.Send(number, ContentOf(number, 10'000), i >= 2);
+          if (i >= 2) client.Await(Kind::kDelivered, number);
+        }
+        if (i < 2) client.Await(Kind::kDelivered, 5);
       }
       reader.Stop();
     });
