@@ -1,5 +1,6 @@
 // npm run soak [-- --archives 1000000 --seconds 60]
-// What takes too long for `npm test`: memory and descriptors over many archives in one process, and the CPU time of waiting.
+// What takes too long for `npm test`, or is a matter of time: memory and descriptors over many archives in one process, the CPU time
+// of waiting, and whether many that wait delay others.
 // 0 leaves a part out. Prints what is demanded and what was measured, and ends with 1 where something is missed.
 import { parseArgs } from 'node:util'
 import { Child } from '../child.js'
@@ -82,7 +83,18 @@ async function send(count: number, { connection, confirm }: Mode) {
   fifo.remove()
 }
 
+async function waitTogether() {
+  const child = new Child('many-fifos')
+  const ms = async (beginning: string) => Number((await child.line(beginning)).split(' ')[1])
+  const [readFile, delivery] = [await ms('readFile'), await ms('delivery')]
+  await child.ended()
+  const demanded = 'fs.readFile under 100 ms, a delivery under 500 ms after its reader came'
+  const measured = `${readFile.toFixed(1)} ms, ${delivery.toFixed(1)} ms`
+  tell('64 FIFOs waited for at once', demanded, measured, readFile < 100 && delivery < 500)
+}
+
 if (seconds > 0) {
+  await waitTogether()
   for (const mode of modes) {
     const idle = cpuOf('closed', mode)
     await Promise.all([
