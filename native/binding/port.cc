@@ -18,7 +18,6 @@
 #include "binding/exports.h"
 #include "engine/arena.h"
 #include "engine/channel.h"
-#include "engine/huge_pages.h"
 #include "tar/header.h"
 #include "tar/path_set.h"
 #include "tar/plain_name.h"
@@ -163,7 +162,7 @@ class Port : public std::enable_shared_from_this<Port> {
   bool is_shut_ = false;
 
   tar::HeaderTemplate template_;
-  tar::PathSet<HugePages> paths_;  // of the open archive
+  tar::PathSet<PoolMemory> paths_;  // of the open archive
   std::shared_ptr<Chunk> chunk_;
   size_t used_ = 0;    // of chunk_
   size_t pushed_ = 0;  // of chunk_: handed over up to here

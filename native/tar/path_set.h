@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -11,9 +12,20 @@
 
 namespace tarspout::tar {
 
-// Memory is from Allocator<uint64_t>. Hashes of 64 bits stand for the paths: ten million of them in
-// 128 MiB, and an entry refused by mistake once in 10^5 archives of that size.
-template <template <typename> typename Allocator = std::allocator>
+// Where a set has its memory from.
+struct PlainMemory {
+  template <typename T>
+  using Allocator = std::allocator<T>;
+  static constexpr size_t kBlockSize = 4096;
+  static std::unique_ptr<uint64_t[]> TakeBlock() {
+    return std::make_unique<uint64_t[]>(kBlockSize / sizeof(uint64_t));
+  }
+  static uint64_t* DataOf(const std::unique_ptr<uint64_t[]>& block) { return block.get(); }
+};
+
+// Hashes of 64 bits stand for the paths: ten million of them in 128 MiB, and an entry refused by
+// mistake once in 10^5 archives of that size.
+template <typename Memory = PlainMemory>
 class PathSet {
  public:
   // Adds a file. False: it is a folder of a file added before, or lies in one that is a file. Files
@@ -23,11 +35,11 @@ class PathSet {
     size_t slash = path.find('/');
     if (slash == std::string_view::npos && !has_folders_) {
       // As long as there are no folders nothing can be in conflict: it is enough to remember.
-      unsorted_.push_back(file);
+      unsorted_.Add(file);
       return true;
     }
-    for (const uint64_t hash : unsorted_) files_.Add(hash);
-    unsorted_.clear();
+    unsorted_.ForEach([this](uint64_t hash) { files_.Add(hash); });
+    unsorted_.Clear();
     has_folders_ = true;
     if (folders_.Has(file)) return false;
     if (slash != std::string_view::npos) {
@@ -43,11 +55,7 @@ class PathSet {
   }
 
   void Clear() {
-    if (unsorted_.capacity() > kKept) {
-      unsorted_ = Hashes();
-    } else {
-      unsorted_.clear();
-    }
+    unsorted_.Clear();
     if (!has_folders_) return;
     files_.Clear();
     folders_.Clear();
@@ -55,7 +63,52 @@ class PathSet {
   }
 
  private:
-  using Hashes = std::vector<uint64_t, Allocator<uint64_t>>;
+  using Hashes = std::vector<uint64_t, typename Memory::template Allocator<uint64_t>>;
+
+  // In blocks, so that growing copies nothing; the first few in here.
+  class HashList {
+   public:
+    HashList() { Clear(); }
+    HashList(const HashList&) = delete;
+    HashList& operator=(const HashList&) = delete;
+
+    void Add(uint64_t hash) {
+      if (at_ == end_) {
+        blocks_.push_back(Memory::TakeBlock());
+        at_ = HashesOf(blocks_.back());
+        end_ = at_ + kPerBlock;
+      }
+      *at_++ = hash;
+    }
+
+    template <typename Function>
+    void ForEach(Function function) const {
+      const uint64_t* first = first_.data();
+      std::for_each(first, blocks_.empty() ? at_ : first + first_.size(), function);
+      for (const Block& block : blocks_) {
+        const uint64_t* hashes = HashesOf(block);
+        std::for_each(hashes, &block == &blocks_.back() ? at_ : hashes + kPerBlock, function);
+      }
+    }
+
+    void Clear() {
+      blocks_.clear();
+      at_ = first_.data();
+      end_ = at_ + first_.size();
+    }
+
+   private:
+    using Block = decltype(Memory::TakeBlock());
+    static constexpr size_t kPerBlock = Memory::kBlockSize / sizeof(uint64_t);
+    static uint64_t* HashesOf(const Block& block) {
+      return reinterpret_cast<uint64_t*>(Memory::DataOf(block));
+    }
+
+    std::array<uint64_t, 256> first_;
+    std::vector<Block> blocks_;
+    uint64_t* at_;
+    uint64_t* end_;
+  };
 
   // Open addressing; 0 is an empty slot.
   class HashSet {
@@ -134,9 +187,7 @@ class PathSet {
     return word;
   }
 
-  static constexpr size_t kKept = 1 << 16;  // names whose room is kept for the next archive
-
-  Hashes unsorted_;  // files, while there are no folders
+  HashList unsorted_;  // files, while there are no folders
   HashSet files_;
   HashSet folders_;
   bool has_folders_ = false;

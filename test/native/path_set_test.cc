@@ -36,6 +36,16 @@ TEST("a folder cannot become a file") {
   CHECK(paths.AddFile("de"));
 }
 
+TEST("files that came before the first folder are found, however many") {
+  for (const int count : {1, 255, 256, 257, 256 + 512, 256 + 513, 10'000}) {
+    PathSet<> paths;
+    for (int i = 0; i < count; ++i) CHECK(paths.AddFile(std::to_string(i)));
+    CHECK(paths.AddFile("d/e"));
+    for (int i = 0; i < count; ++i) CHECK(!paths.AddFile(std::to_string(i) + "/x"));
+    CHECK(paths.AddFile(std::to_string(count) + "/x"));
+  }
+}
+
 TEST("what was refused was not added") {
   PathSet<> paths;
   CHECK(paths.AddFile("a"));
