@@ -2,7 +2,7 @@
 //
 //   --quick               the main workloads and contenders, one round, about forty seconds; writes no file
 //   --json                the whole result as JSON on standard output
-//   --only NAME           only this workload (may be repeated); writes no file
+//   --only NAME           only this workload, or this part of limits (may be repeated); writes no file
 //   --contender TEXT      only contenders whose name has TEXT, and the C writers (may be repeated); writes no file
 //   --rounds N            another number of rounds
 //   micro | limits | selftest
@@ -13,6 +13,7 @@ import { cpus, release, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { progress } from './lib/progress.js'
 
 const bench = dirname(fileURLToPath(import.meta.url))
 const root = dirname(bench)
@@ -80,11 +81,6 @@ function describe() {
       ' ',
     ),
   }
-}
-
-/** What is being run, on one line that writes over itself; silent where standard error is no terminal. */
-function progress(text) {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${text}`)
 }
 
 /** In a hurry: each way of tarspout's once, the peers that are fastest nearly always, and the socket they write to. */
