@@ -1,6 +1,6 @@
 // `npm run bench`: every contender with every workload, as tables, a chart and docs/performance.md.
 //
-//   --quick               the main workloads and contenders, one round, about forty seconds; writes no file
+//   --quick               the main workloads and contenders, one round; writes no file
 //   --json                the whole result as JSON on standard output
 //   --only NAME           only this workload, or this part of limits (may be repeated); writes no file
 //   --contender TEXT      only contenders whose name has TEXT, and the C writers (may be repeated); writes no file
