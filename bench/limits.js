@@ -1,16 +1,17 @@
 // What must stay bounded: `npm run bench -- limits`. Memory over many bytes, how far a source runs ahead of a
 // stalled reader, the cost per entry and per archive as they grow in number, the event loop's delay, and bytes
-// that flow while JavaScript does not. Takes minutes; `--quick` a tenth of the bytes and counts.
+// that flow while JavaScript does not. Takes minutes; `--quick` a tenth of the bytes and counts; `--only PART` one part.
 // Each line says what was demanded and what was measured; the exit status is 1 where a demand is not met.
 import { fork } from 'node:child_process'
 import { parseArgs } from 'node:util'
 import { buildPrograms, startReader } from './lib/programs.js'
+import { progress } from './lib/progress.js'
 import { Bench, Workspace } from './lib/runner.js'
 import { findWorkload } from './lib/workloads.js'
 
 const { values } = parseArgs({
   allowPositionals: true,
-  options: { quick: { type: 'boolean', default: false } },
+  options: { quick: { type: 'boolean', default: false }, only: { type: 'string', multiple: true } },
 })
 const share = values.quick ? 0.1 : 1
 const KiB = 1024
@@ -34,6 +35,7 @@ let missed = 0
 /** One line: what, how much, and whether that is what is demanded (undefined: only shown). */
 function say(what, figure, met) {
   if (met === false) missed++
+  progress('')
   console.log(`${met === undefined ? '    ' : met ? 'ok  ' : 'MISS'}  ${what}: ${figure}`)
 }
 
@@ -71,6 +73,7 @@ async function runCase(measurement, options, readerOptions = {}) {
 
 /** Runs, and says what failed if it did. */
 async function measured(what, measurement, options, readerOptions) {
+  progress(what)
   const outcome = await runCase(measurement, options, readerOptions)
   if (!outcome.failed) return outcome
   say(what, `failed: ${outcome.failed}`, false)
@@ -134,6 +137,7 @@ async function flatness() {
     for (const count of new Set(
       counts.map((wanted) => (wanted > from ? Math.max(from, wanted * share) : wanted)),
     )) {
+      progress(`cost per ${what}, ${count}`)
       const outcome = await runner.runFixed('tarspout-add', findWorkload(workload), count)
       if (outcome.failed) {
         say(`cost per ${what}, ${count}`, `failed: ${outcome.failed}`, false)
@@ -197,13 +201,16 @@ async function blockedThread() {
   }
 }
 
-for (const [title, part] of [
-  ['Memory', memory],
-  ['A stalled reader', stalledReader],
-  ['Cost as numbers grow', flatness],
-  ['The event loop', eventLoop],
-  ['A blocked JavaScript thread', blockedThread],
-]) {
+const parts = {
+  memory: ['Memory', memory],
+  stall: ['A stalled reader', stalledReader],
+  numbers: ['Cost as numbers grow', flatness],
+  loop: ['The event loop', eventLoop],
+  blocked: ['A blocked JavaScript thread', blockedThread],
+}
+for (const name of values.only ?? Object.keys(parts)) {
+  if (!parts[name]) throw new RangeError(`no part ${name}; there are ${Object.keys(parts).join(', ')}`)
+  const [title, part] = parts[name]
   console.log(`\n${title}`)
   await part()
 }

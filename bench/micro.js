@@ -1,10 +1,12 @@
-// In-process microbenches: `npm run bench -- micro`. What encoding a header costs by itself, without any writing.
+// In-process microbenches: `npm run bench -- micro`. What encoding a header and the send window cost by themselves, without
+// any writing. The send window is C++ and has no face in JavaScript: a C++ program measures it.
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { Header, Pax } from 'tar'
 import { Bench } from 'tinybench'
 import { encodeEntry } from './lib/archive.js'
 import { explain } from './lib/explain.js'
+import { measureSendWindow } from './lib/programs.js'
 import { tarspout } from './lib/tarspout.js'
 
 // tar-stream keeps its encoder to itself; what it costs is still worth knowing.
@@ -77,3 +79,6 @@ for (const [title, entries] of Object.entries(cases)) {
     ),
   )
 }
+
+console.log('\nSend window, ns per archive of one segment')
+console.table(Object.entries(measureSendWindow()).map(([title, steps]) => ({ archives: title, ...steps })))

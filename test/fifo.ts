@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   openSync,
   readSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeSync,
@@ -15,8 +16,26 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
 /** Makes a FIFO; Node has no call for it. */
-export function mkfifo(path: string): void {
-  execFileSync('mkfifo', [path])
+export function mkfifo(...paths: string[]): void {
+  execFileSync('mkfifo', paths)
+}
+
+const spareCount = 16
+const spares: string[] = []
+let spareFolder: string | undefined
+
+/** Puts a FIFO there that nobody has used: made ahead, with others, since starting a program takes longer than most tests. */
+function placeFifo(path: string): void {
+  if (spareFolder === undefined) {
+    const folder = mkdtempSync(join(tmpdir(), 'tarspout-fifos-'))
+    process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+    spareFolder = folder
+  }
+  if (spares.length === 0) {
+    for (let i = 0; i < spareCount; i++) spares.push(join(spareFolder, String(i)))
+    mkfifo(...spares)
+  }
+  renameSync(spares.pop() as string, path)
 }
 
 /** A FIFO in a folder of its own, behind a symlink as Pachyderm has it. */
@@ -34,7 +53,7 @@ export function makeFifo(): TestFifo {
   const target = join(folder, 'scratch/out')
   const path = join(folder, 'pfs/out')
   for (const name of ['scratch', 'pfs']) mkdirSync(join(folder, name))
-  mkfifo(target)
+  placeFifo(target)
   symlinkSync(target, path)
   return { folder, path, target, remove: () => rmSync(folder, { recursive: true, force: true }) }
 }

@@ -1,5 +1,5 @@
 // The bench's C programs (bench/c), built on first use.
-import { execFile, spawn, spawnSync } from 'node:child_process'
+import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -9,11 +9,17 @@ const benchFolder = join(dirname(fileURLToPath(import.meta.url)), '..')
 const programs = join(benchFolder, '../build/bench')
 const writeBytes = 256 * 1024
 
-/** Builds what is not up to date; throws with the compiler's words. */
-export function buildPrograms() {
-  const made = spawnSync('make', ['-s', '-C', join(benchFolder, 'c')], { encoding: 'utf8' })
+/** Builds what is not up to date (`all`, or `micro`); throws with the compiler's words. */
+export function buildPrograms(target = 'all') {
+  const made = spawnSync('make', ['-s', '-C', join(benchFolder, 'c'), target], { encoding: 'utf8' })
   if (made.error) throw new Error(`the bench needs make and a C compiler: ${made.error.message}`)
   if (made.status !== 0) throw new Error(`bench/c does not build:\n${made.stdout}${made.stderr}`)
+}
+
+/** The nanoseconds per archive that the send window takes: { case: { step: ns } }. */
+export function measureSendWindow() {
+  buildPrograms('micro')
+  return JSON.parse(execFileSync(join(programs, 'send-window-cost'), { encoding: 'utf8' }))
 }
 
 /** Starts the C reader on a FIFO. Its report comes when the write end is closed, or when it is stopped. */

@@ -12,6 +12,9 @@ const caseFile = fileURLToPath(new URL('./case.js', import.meta.url))
 const runLimitMs = 10_000
 const longRunLimitMs = 120_000
 const readerGraceMs = 500
+const fifosAtOnce = 64
+const warmestMs = 1000
+const noticeable = 1.05
 const verifyBytesAimed = 2 << 20
 const verifyEntriesMost = 2000
 const verifyArchivesMost = 64
@@ -20,13 +23,18 @@ const verifyArchivesMost = 64
 export class Workspace {
   #folder = mkdtempSync(join(tmpdir(), 'tarspout-bench-'))
   #count = 0
+  #fifos = []
   #prepared = new Map()
 
+  /** A FIFO nobody has used. Many are made at a time, because starting a program costs as much as a short run. */
   makeFifo() {
-    const path = join(this.#folder, `fifo-${this.#count++}`)
-    const made = spawnSync('mkfifo', [path])
-    if (made.status !== 0) throw new Error(`mkfifo ${path} failed`)
-    return path
+    if (this.#fifos.length === 0) {
+      const next = () => join(this.#folder, `fifo-${this.#count++}`)
+      this.#fifos = Array.from({ length: fifosAtOnce }, next)
+      const made = spawnSync('mkfifo', this.#fifos)
+      if (made.status !== 0) throw new Error(`mkfifo in ${this.#folder} failed`)
+    }
+    return this.#fifos.pop()
   }
 
   /** The workload's cycle as one file of bytes and as files, for contenders that are other programs. */
@@ -182,9 +190,13 @@ export class Bench {
     return workload.roundCount(Math.min(most, Math.max(1, verifyBytesAimed / entryBytes)))
   }
 
-  async #reference(workload) {
-    const known = this.#references.get(workload.name)
-    if (known) return known
+  #reference(workload) {
+    const known = this.#references.get(workload.name) ?? this.#makeReference(workload)
+    this.#references.set(workload.name, known)
+    return known
+  }
+
+  async #makeReference(workload) {
     const contender = new Contender('c-copy', workload)
     try {
       const { failed } = await contender.answer()
@@ -192,7 +204,6 @@ export class Bench {
       const count = workload.pauseMs ? 10 : this.#verifyCount(workload)
       const { read } = await runOnce(this.#workspace, contender, workload, count, { verify: 1 })
       if (read.fault) throw new Error(`the bench's own archive is wrong: ${read.fault}`)
-      this.#references.set(workload.name, { count, read })
       return { count, read }
     } finally {
       contender.end()
@@ -232,8 +243,11 @@ export class Bench {
     }
   }
 
-  /** Starts a case: its process, what it sends checked, its code warm. `run()` is one round of it. */
-  async open(name, workload, { warmMs }) {
+  /**
+   * Starts a case: its process, what it sends checked. `warm(warmMs)` makes its code warm and settles with how many
+   * entries it then sends per ms; `run(timedMs)` is one round. Cases may be started side by side, but not beside these.
+   */
+  async open(name, workload) {
     const key = `${name} ${workload.name}`
     const contender = new Contender(name, workload)
     const end = () => contender.end()
@@ -241,24 +255,46 @@ export class Bench {
       const started = await contender.answer()
       if (started.failed) throw new Failure(started.failed)
       await this.#verify(key, contender, workload)
-      await this.#warm(key, contender, workload, warmMs)
     } catch (error) {
-      return { run: async () => failureOf(error), end }
+      const failure = failureOf(error)
+      return { warm: async () => 0, run: async () => failure, end }
     }
-    return { run: ({ timedMs }) => this.#runTimed(key, contender, workload, timedMs).catch(failureOf), end }
+    let failure
+    return {
+      warm: async (warmMs) => {
+        try {
+          await this.#warm(key, contender, workload, warmMs)
+        } catch (error) {
+          failure = failureOf(error)
+        }
+        return failure ? 0 : this.#rates.get(key)
+      },
+      run: async (timedMs) => {
+        try {
+          return failure ?? (await this.#runTimed(key, contender, workload, timedMs))
+        } catch (error) {
+          return failureOf(error)
+        }
+      },
+      end,
+    }
   }
 
-  /** Runs until so much time was spent, each time as many entries as the last run's rate allows. */
+  /** Runs for so long, and on while that makes it faster: the just-in-time compiler takes its time. */
   async #warm(key, contender, workload, warmMs) {
     if (workload.fixedCount) {
       await runOnce(this.#workspace, contender, workload, workload.roundCount(workload.fixedCount / 10))
       return
     }
-    for (let spentMs = 0; spentMs < warmMs; ) {
-      const count = workload.roundCount(this.#rates.get(key) * (warmMs / 4))
+    let grows = true
+    for (let spentMs = 0; spentMs < warmMs || (grows && spentMs < warmestMs); ) {
+      const rate = this.#rates.get(key)
+      const count = workload.roundCount(rate * Math.max(warmMs / 4, (warmMs - spentMs) / 2))
       const { elapsedNs } = await runOnce(this.#workspace, contender, workload, count)
-      this.#rates.set(key, (count / elapsedNs) * 1e6)
-      spentMs += elapsedNs / 1e6
+      const elapsedMs = elapsedNs / 1e6
+      this.#rates.set(key, count / elapsedMs)
+      grows = count / elapsedMs > rate * noticeable
+      spentMs += elapsedMs
     }
   }
 

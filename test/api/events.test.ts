@@ -7,6 +7,7 @@ import type { TestFifo } from '../fifo.js'
 import {
   archiveSize,
   Cat,
+  deliverOne,
   fifoFor,
   HeldReader,
   outcome,
@@ -109,11 +110,7 @@ test('a spout tells of a reader that left between two archives, and of the next 
   const spout = await spoutFor(t, fifo, { connection: 'persistent' })
   for (let i = 1; i <= 2; i++) {
     const reader = new HeldReader(t, fifo.path)
-    const commit = spout.beginCommit()
-    commit.add('a', 'a')
-    const ended = commit.end()
-    await reader.take(archiveSize(1))
-    await ended
+    await deliverOne(spout, reader)
     reader.close()
     await until('the loss is told', () => heard.at(-1)?.[0] === 'reader:lost')
   }

@@ -150,6 +150,15 @@ export class HeldReader {
   }
 }
 
+/** Sends an archive of one entry and reads it whole: delivered. */
+export async function deliverOne(spout: Spout, reader: HeldReader): Promise<void> {
+  const commit = spout.beginCommit()
+  commit.add('a', 'a')
+  const ended = commit.end()
+  await reader.take(archiveSize(1))
+  await ended
+}
+
 /** For what gives no event: looks every millisecond. */
 export async function until(what: string, isSo: () => boolean): Promise<void> {
   const end = Date.now() + 10_000

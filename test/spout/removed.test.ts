@@ -3,6 +3,7 @@ import test from 'ava'
 import { openSpout } from 'tarspout'
 import {
   archiveSize,
+  deliverOne,
   fifoFor,
   HeldReader,
   outcome,
@@ -28,11 +29,7 @@ for (const connection of ['per-archive', 'persistent'] as const) {
       const spout = await spoutFor(t, fifo, { connection })
       if (state === 'delivered') {
         const reader = new HeldReader(t, fifo.path)
-        const commit = spout.beginCommit()
-        commit.add('a', 'a')
-        const ended = commit.end()
-        await reader.take(archiveSize(1))
-        await ended
+        await deliverOne(spout, reader)
         reader.close()
       }
       const { dev, ino } = statSync(fifo.path, { bigint: true })
