@@ -94,7 +94,8 @@ export class Commit {
    * @param name path of the file; {@link SpoutOptions.nameRules} says which are taken
    * @param data default: an empty file
    * @param options header fields that differ from the defaults
-   * @returns false: wait for {@link ready} before the next one, or memory grows
+   * @returns false: wait for {@link ready} before the next one, or memory grows, or timers and I/O wait (entries have been added
+   *   for 2 ms without a turn of the event loop)
    * @throws TarspoutError ERR_TAR_NAME, ERR_TAR_FIELD, ERR_TAR_SIZE, ERR_TAR_BODY (this entry failed, nothing of it was
    *   written), ERR_STATE; what failed the commit; TypeError and RangeError for wrong arguments
    */
@@ -102,7 +103,7 @@ export class Commit {
     if (this.#state !== 'open') throw this.#wrongState('add')
     if (options === undefined || hasOnlyTemplateFields(options, false)) {
       const verdict = this.#addPlain(name, data, options)
-      if (verdict !== -1) return this.#go(verdict)
+      if (verdict !== -1) return this.#go(verdict) && !this.#core.turn.count()
     }
     return this.#addWithHeader(name, data, options === undefined ? {} : options)
   }
@@ -119,13 +120,14 @@ export class Commit {
   }
 
   /**
-   * Settles when add() may go on: room in the engine, and no body being read. Rejects with what failed an entry since (each
+   * Settles when add() may go on: room in the engine, no body being read, and the event loop had its turn. Rejects with what failed an entry since (each
    * told once, in order), or the commit.
    */
   async ready(): Promise<void> {
     if (this.#state !== 'open') throw this.#wrongState('ready')
     if (this.#queue) await this.#bodiesRead()
     this.#throwErrors()
+    if (this.#core.turn.isOver) await this.#core.turn.next()
     if (this.#core.hasRoom) return
     await this.#orFailure(this.#core.room())
     this.#throwErrors()

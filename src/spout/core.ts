@@ -5,6 +5,7 @@ import { type Deferred, deferred } from '../fifo/deferred.js'
 import type { EntryFields } from '../tar/entry.js'
 import type { Commit } from './commit.js'
 import type { SpoutSettings } from './options.js'
+import { Turn } from './turn.js'
 
 /** Hears how an archive ended: one of the two, once, also before its end was written. */
 export interface ArchiveListener {
@@ -24,6 +25,7 @@ export class SpoutCore {
   readonly channel: Channel
   /** Whether the last answer of the engine was to go on. */
   hasRoom = true
+  readonly turn = new Turn()
   /** Of whom the next commit has to wait: one that can be added to, or that still has a marker to send. */
   open: Commit | undefined
   entries = 0

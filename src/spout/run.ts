@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { deferred } from '../fifo/deferred.js'
 import { checkCount, checkKnown, checkMs, describe } from '../fifo/options.js'
 import { Commit, type RunEntry } from './commit.js'
@@ -48,9 +47,6 @@ export interface RunSummary {
 
 const KNOWN = ['toEntry', 'onRejected', 'onDelivered', 'maxEntries', 'maxBytes', 'maxDelayMs']
 const LONGEST_TIMER_MS = 2 ** 31 - 1
-// A source that never waits must not keep the event loop for longer.
-const TURN_MS = 2
-const ITEMS_PER_LOOK = 64
 // Archives that were ended and are not yet acknowledged: a slow onDelivered() holds up the source.
 const MOST_UNACKNOWLEDGED = 1024
 
@@ -82,22 +78,6 @@ export function runSource<T>(
     throw new TypeError(`source must be an iterable or async iterable, found ${describe(source)}`)
   }
   return new Run(host, source, options).start()
-}
-
-/** One turn of the event loop, as long as a source that never waits may have it. */
-class Turn {
-  #began = performance.now()
-  #items = 0
-
-  /** Asked after each item. */
-  isOver(): boolean {
-    return ++this.#items % ITEMS_PER_LOOK === 0 && performance.now() - this.#began > TURN_MS
-  }
-
-  async next(): Promise<void> {
-    await nextTurn()
-    this.#began = performance.now()
-  }
 }
 
 /**
@@ -208,7 +188,7 @@ class Run<T> {
   }
 
   async #pullSync(iterator: Iterator<T>): Promise<void> {
-    const turn = new Turn()
+    const { turn } = this.#core
     let goesOn = false
     try {
       while (!this.#isStopped) {
@@ -217,7 +197,7 @@ class Run<T> {
         if (step.done) return
         goesOn = true
         if (!this.#take(step.value)) await this.#ready(step.value)
-        if (turn.isOver()) await turn.next()
+        if (turn.count()) await turn.next()
       }
     } finally {
       if (goesOn) stopSource(iterator)
@@ -225,7 +205,7 @@ class Run<T> {
   }
 
   async #pullAsync(iterator: AsyncIterator<T>): Promise<void> {
-    const turn = new Turn()
+    const { turn } = this.#core
     const clock = new SourceClock(this.#core)
     let goesOn = false
     try {
@@ -238,7 +218,7 @@ class Run<T> {
         goesOn = true
         if (this.#isStopped) return
         if (!this.#take(step.value)) await this.#ready(step.value)
-        if (turn.isOver()) await turn.next()
+        if (turn.count()) await turn.next()
       }
     } finally {
       if (goesOn) stopSource(iterator)
