@@ -233,15 +233,15 @@ export class GitStore implements CommitStore {
   }
 
   async #addBlobs(path: string, blobs: readonly string[]): Promise<void> {
+    const check = ['--git-dir', this.path, 'cat-file', '--batch-check=%(objectsize)']
+    const sizes = (await git(check, [], blobs.map((blob) => `${blob}\n`).join(''))).trim().split('\n')
+    const size = sizes.reduce((sum, each) => sum + Number(each), 0)
+    await this.#git.write(`M 100644 inline ${quotePath(path)}\ndata ${size}\n`)
     this.#blobs ??= new BlobReader(this.path)
-    const chunks: Buffer[] = []
     for (const blob of blobs) {
-      const size = await this.#blobs.open(blob)
-      for await (const piece of this.#blobs.content(size)) chunks.push(piece)
+      for await (const piece of this.#blobs.content(await this.#blobs.open(blob)))
+        await this.#git.write(piece)
     }
-    const content = Buffer.concat(chunks)
-    await this.#git.write(`M 100644 inline ${quotePath(path)}\ndata ${content.length}\n`)
-    await this.#git.write(content)
     await this.#git.write('\n')
   }
 
