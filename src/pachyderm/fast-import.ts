@@ -21,6 +21,7 @@ export class FastImport {
 
   constructor(repository: string) {
     const config = [
+      // Without any, more has to be hashed and written, which takes longer.
       'core.compression=1',
       // A checkpoint keeps its pack; to unpack it would take another process each time.
       'fastimport.unpackLimit=0',
