@@ -265,6 +265,34 @@ test('a command that is not there ends the run with its code', async (t) => {
   t.is(stderr, 'tarspout: spawn no-such-command ENOENT\n')
 })
 
+for (const [what, transform, message] of [
+  [
+    'a working_dir that is not there',
+    { cmd: ['true'], working_dir: '/nope' },
+    'ERR_SPEC: working_dir /nope is',
+  ],
+  ['an environment that is too large', { cmd: ['true'], env: { A: 'a'.repeat(1 << 18) } }, 'spawn E2BIG'],
+] as const) {
+  test(`${what} ends the run`, async (t) => {
+    const fixture = prepare(t)
+    const { code, stderr } = await fixture.run({ transform, spout: {} }, '--root', 'a/b').result
+    t.is(code, 1)
+    t.regex(stderr, new RegExp(`^tarspout: ${message}[^\\n]*\\n$`))
+    t.false(existsSync(join(fixture.folder, 'a')))
+  })
+}
+
+for (const root of ['/proc/nope/x', 'spec.json/x']) {
+  test(`a root that cannot be made is an error, and nothing is left behind: ${root}`, async (t) => {
+    const fixture = prepare(t)
+    const { code, stdout, stderr } = await fixture.run({ transform: script(), spout: {} }, '--root', root)
+      .result
+    t.deepEqual([code, stdout], [1, ''])
+    t.regex(stderr, /^tarspout: (ENOENT|ENOTDIR): [^\n]+, mkdir '[^\n]+'\n$/)
+    t.deepEqual(readdirSync(fixture.folder), ['spec.json'])
+  })
+}
+
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   test(`${signal} leaves no process, FIFO or folder behind`, async (t) => {
     const fixture = prepare(t)

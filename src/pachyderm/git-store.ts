@@ -1,10 +1,11 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { open as openFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { TarspoutError } from '../errors.js'
 import { BlobReader } from './blob-reader.js'
 import type { CommitRecord, CommitStore } from './commit-store.js'
 import { FastImport, quotePath } from './fast-import.js'
+import { makeFolders } from './folders.js'
 import { git } from './git.js'
 import { Packs } from './packs.js'
 import { checkPaths, foldersOf, PathConflict } from './path-conflict.js'
@@ -66,7 +67,7 @@ export class GitStore implements CommitStore {
       throw fault(`the output branch cannot be ${MARKER_BRANCH}, where markers go`, path)
     await git(['check-ref-format', '--branch', branch])
     if (!existsSync(path) || readdirSync(path).length === 0) {
-      mkdirSync(path, { recursive: true })
+      makeFolders(path)
       await git(['init', '--quiet', '--bare', `--initial-branch=${branch}`, path])
     }
     const bare = await git(['--git-dir', path, 'rev-parse', '--is-bare-repository'], [128])

@@ -3,6 +3,7 @@ import { existsSync, lstatSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, symli
 import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { TarspoutError } from '../errors.js'
+import { makeFolders } from './folders.js'
 import { runProgram } from './program.js'
 
 /** The folders that Pachyderm gives a pipeline, under `<root>/pfs`; a temporary root goes with it. */
@@ -12,13 +13,19 @@ export class Workspace {
   readonly #made: string[] = []
   readonly #links: string[] = []
 
-  /** @param root `/` serves programs that have `/pfs/out` written into them; by default a new temporary folder. */
+  /**
+   * @param root `/` serves programs that have `/pfs/out` written into them; by default a new temporary folder.
+   * @throws what mkdir(2) says
+   */
   constructor(root: string | undefined) {
     this.#isTemporary = root === undefined
     this.root = root === undefined ? mkdtempSync(join(tmpdir(), 'tarspout-')) : resolve(root)
-    this.#makeFolder(this.root)
-    this.#makeFolder(this.pfs)
-    this.#makeFolder(join(this.pfs, '.scratch'))
+    try {
+      makeFolders(join(this.pfs, '.scratch'), 0o700, this.#made)
+    } catch (error) {
+      this.remove()
+      throw error
+    }
   }
 
   /** What `PFS_DIR` is set to. */
@@ -60,12 +67,6 @@ export class Workspace {
         // not empty: not all of it is ours; or gone with the temporary root
       }
     }
-  }
-
-  #makeFolder(path: string): void {
-    if (existsSync(path)) return
-    mkdirSync(path, { mode: 0o700, recursive: true })
-    this.#made.push(path)
   }
 }
 
