@@ -1,7 +1,7 @@
 // `node bench/commit-store.js`: commits through a FIFO beside plain git, then large files; writes two parts of docs/runner.md.
 //
 //   --commits N       how many commits (10000), 0: none; the part is written with 10000 only
-//   --large MB,MB...  sizes of the large files, in MiB (512,2560,4608), 0: none; the part is written with these only.
+//   --large MB,MB...  sizes of the large files, in MiB (512,4608), 0: none; the part is written with these only.
 //                     Needs thrice the largest on the disk
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,8 +17,8 @@ const ROUND = 1000
 // Plain git makes so many of each round: all of them would take most of the time.
 const PLAIN = 50
 const COMMITS = 10_000
-// Below 2 GiB, between 2 and 4, and beyond 4: sizes of more than 31 and of more than 32 bits.
-const LARGE = [512, 2560, 4608]
+// One that plain git takes as well, and one beyond 4 GiB, whose size has more than 32 bits.
+const LARGE = [512, 4608]
 // Plain git takes files up to this size (core.bigFileThreshold) into memory; larger ones it compresses in another way.
 const PLAIN_MB = 512
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
