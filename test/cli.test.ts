@@ -43,6 +43,7 @@ const wrong = [
   ['run', 's', '--commits', '-1'],
   ['run', 's', '--for', '597h'],
   ['run', 's', '--sink', 'none'],
+  ['run', 's', '--fifo-mode', 'rw'],
   ['run', 's', '--json=yes'],
   ['write', 'f', 'g'],
   ['write', ''],

@@ -58,6 +58,7 @@ test('SpoutBasic: GNU tar in a shell loop, one file that grows by each commit', 
     t.true(next > size)
     size = next
   }
+  t.is(await fixture.git('fsck', '--strict'), '')
 })
 
 test('SpoutOverwrite: one file whose size stays the same', async (t) => {
@@ -172,6 +173,16 @@ test('SpoutHammer: a loop without a pause', async (t) => {
   const { code } = await fixture.run({ transform: script(...lines), spout: {} }, '--commits', '5').result
   t.is(code, 0)
   t.is(await log(fixture), '5')
+  const sizes = [4, 3, 2, 1, 0].map(async (back) => {
+    t.is(await fixture.git('ls-tree', '-r', '--name-only', `master~${back}`), 'f')
+    return Number(await fixture.git('cat-file', '-s', `master~${back}:f`))
+  })
+  const seen = await Promise.all(sizes)
+  t.deepEqual(
+    seen.toSorted((a, b) => a - b),
+    seen,
+  )
+  t.is(new Set(seen).size, 5)
 })
 
 test("SpoutPython: Python's tarfile on one open FIFO, two entries of one name in each archive", async (t) => {
@@ -347,6 +358,20 @@ test('a root that is given is cleared of what was made in it, and nothing else',
   ).result
   t.is(code, 0)
   t.deepEqual(readdirSync(join(root, 'pfs')), ['mine'])
+})
+
+test('--fifo-mode opens the FIFO and the folders around it to others', async (t) => {
+  const fixture = prepare(t)
+  const lines = ['cd $PFS_DIR', 'stat -Lc "%a %n" out .. . .scratch $(dirname $(readlink out))']
+  const { stdout } = await fixture.run({ transform: script(...lines), spout: {} }, '--fifo-mode', '622')
+    .result
+  t.regex(stdout, /\| 622 out\n.*\| 755 \.\.\n.*\| 755 \.\n.*\| 755 \.scratch\n.*\| 755 \.scratch\/[^/]+\n/)
+})
+
+test('--reader 1.9 gives the command no PACH_JOB_ID', async (t) => {
+  const fixture = prepare(t)
+  const transform = script('echo job "<$PACH_JOB_ID>"')
+  t.regex((await fixture.run({ transform, spout: {} }, '--reader', '1.9').result).stdout, /job <>/)
 })
 
 test('the output branch is honoured, and --json prints events', async (t) => {

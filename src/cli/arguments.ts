@@ -45,6 +45,14 @@ export function readDuration(name: string, text: string | undefined): number | u
   return ms
 }
 
+/** The mode of a file in octal digits, or undefined where the option is not given. */
+export function readMode(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (!/^0?[0-7]{3}$/.test(text))
+    throw new UsageError(`--${name} takes three octal digits, such as 622, not '${text}'`)
+  return Number.parseInt(text, 8)
+}
+
 /** One of `values`, or undefined where the option is not given. */
 export function readChoice<T extends string>(
   name: string,

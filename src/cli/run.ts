@@ -1,5 +1,5 @@
 import { LocalRun } from '../pachyderm/local-run.js'
-import { readArguments } from './arguments.js'
+import { readArguments, readMode } from './arguments.js'
 import { Ending } from './ending.js'
 import { findProgram } from './find-program.js'
 import { ENDING_HELP, OUTPUT_HELP, READER_HELP, RECEIVING_OPTIONS, readReceiving } from './receiving.js'
@@ -24,6 +24,8 @@ $PFS_DIR/<repo> and $PFS_DIR/out, and commit what they write to a repository of 
   --repo DIR          the repository (default: ./<pipeline>.git); made if it is not there
   --root DIR          folder that gets pfs/out (default: a temporary one); / serves programs that
                       have /pfs/out written into them
+  --fifo-mode MODE    mode of the FIFO (default: 600), for a command that runs as another user; the
+                      folders around it are opened to whom it lets in
 ${READER_HELP}
   --sink pachctl      commit to a repository of Pachyderm 2.x through its pachctl program instead of
                       git; --repo is then its name (default: the pipeline's)
@@ -42,6 +44,7 @@ export async function run(args: string[]): Promise<number> {
   const { values, positionals } = readArguments(args, {
     ...RECEIVING_OPTIONS,
     root: { type: 'string' },
+    'fifo-mode': { type: 'string' },
     docker: { type: 'boolean' },
   })
   if (values.help) {
@@ -50,6 +53,7 @@ export async function run(args: string[]): Promise<number> {
   }
   if (positionals.length === 0) throw new UsageError('run takes a pipeline specification')
   const { generation, sink, commits, forMs } = readReceiving(values)
+  const fifoMode = readMode('fifo-mode', values['fifo-mode'])
   const { specs, faults } = readSpecFiles(positionals)
   if (faults.length > 0) {
     for (const fault of faults) console.error(fault)
@@ -80,7 +84,7 @@ export async function run(args: string[]): Promise<number> {
       : new PlainView()
   const ending = new Ending(() => local.stop(), forMs)
   try {
-    await local.run({ root: values.root, generation, commits, container }, (name, event) =>
+    await local.run({ root: values.root, fifoMode, generation, commits, container }, (name, event) =>
       view.show(name, event),
     )
   } finally {

@@ -13,6 +13,8 @@ export interface LocalRunOptions {
   container?: string | undefined
   /** Folder that holds the spout's `pfs`; a temporary one by default. */
   root?: string | undefined
+  /** Default 0o600. */
+  fifoMode?: number | undefined
   generation?: ReaderGeneration | undefined
   commits?: number | undefined
 }
@@ -110,8 +112,8 @@ export class LocalRun {
       stores.push(store)
       return store
     }
-    const { root, ...more } = options
-    const workspace = new Workspace(root) // before a repository is made
+    const { root, fifoMode, ...more } = options
+    const workspace = new Workspace(root, fifoMode) // before a repository is made
     try {
       const { outputBranch: branch, spout } = this.#spout
       const store: CommitStore =

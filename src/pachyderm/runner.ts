@@ -6,7 +6,7 @@ import type { CommitStore } from './commit-store.js'
 import { type ReaderGeneration, Receiver, type ReceiverEvent, type ReceiverProgress } from './receiver.js'
 import type { PipelineSpec } from './spec.js'
 import { UserCode, type UserCodeExit } from './user-code.js'
-import { makeFifo, type Workspace } from './workspace.js'
+import type { Workspace } from './workspace.js'
 
 export type RunnerEvent =
   | ReceiverEvent
@@ -109,7 +109,7 @@ export class Runner {
     const scratch = workspace.makeScratch()
     try {
       const path = join(scratch, 'out')
-      await makeFifo(path)
+      await workspace.makeFifo(path)
       workspace.link('out', path)
       if (marker !== undefined) await this.#pullMarker(workspace, scratch, marker)
       const left = this.#options.commits === undefined ? undefined : this.#options.commits - this.commits

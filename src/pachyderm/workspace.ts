@@ -1,5 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { TarspoutError } from '../errors.js'
@@ -12,16 +21,20 @@ export class Workspace {
   readonly #isTemporary: boolean
   readonly #made: string[] = []
   readonly #links: string[] = []
+  readonly #fifoMode: number
 
   /**
    * @param root `/` serves programs that have `/pfs/out` written into them; by default a new temporary folder.
+   * @param fifoMode whom the FIFO lets in; the folders that are made can be entered by the same
    * @throws what mkdir(2) says
    */
-  constructor(root: string | undefined) {
+  constructor(root?: string, fifoMode = 0o600) {
+    this.#fifoMode = fifoMode
     this.#isTemporary = root === undefined
     this.root = root === undefined ? mkdtempSync(join(tmpdir(), 'tarspout-')) : resolve(root)
     try {
       makeFolders(join(this.pfs, '.scratch'), 0o700, this.#made)
+      for (const path of this.#isTemporary ? [this.root, ...this.#made] : this.#made) this.#letIn(path)
     } catch (error) {
       this.remove()
       throw error
@@ -33,11 +46,19 @@ export class Workspace {
     return join(this.root, 'pfs')
   }
 
-  /** A new scratch folder (0700). */
+  /** A new scratch folder. */
   makeScratch(): string {
     const path = join(this.pfs, '.scratch', randomUUID())
     mkdirSync(path, { mode: 0o700 })
+    this.#letIn(path)
     return path
+  }
+
+  async makeFifo(path: string): Promise<void> {
+    const mode = this.#fifoMode.toString(8)
+    const { status, complaint } = await runProgram('mkfifo', ['-m', mode, path])
+    if (status !== 0)
+      throw new TarspoutError('ERR_STATE', complaint || `mkfifo ended with ${status}`, { path })
   }
 
   /** `<pfs>/<name>` leads to `target` from now on. A dangling link is replaced, anything else is left alone. */
@@ -68,10 +89,10 @@ export class Workspace {
       }
     }
   }
-}
 
-/** Makes a FIFO that only its owner may open. */
-export async function makeFifo(path: string): Promise<void> {
-  const { status, complaint } = await runProgram('mkfifo', ['-m', '600', path])
-  if (status !== 0) throw new TarspoutError('ERR_STATE', complaint || `mkfifo ended with ${status}`, { path })
+  #letIn(path: string): void {
+    const group = this.#fifoMode & 0o060 ? 0o050 : 0
+    const others = this.#fifoMode & 0o006 ? 0o005 : 0
+    chmodSync(path, 0o700 | group | others)
+  }
 }
