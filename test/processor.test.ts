@@ -47,6 +47,27 @@ test('/* makes a datum of each file, runs only new ones, and puts together what 
   )
 })
 
+test('SpoutProvenance: each commit of a job names the one that it comes from, also after --fresh', async (t) => {
+  const specs = [
+    spout(FOUR),
+    processor('first', 'numbers', '/', 'cat $numbers/* > $PFS_DIR/out/x'),
+    processor('second', 'first', '/', 'cp $first/x $PFS_DIR/out/y'),
+  ]
+  const { folder, code, stdout, git } = await run(t, specs)
+  t.is(code, 0, stdout)
+  const inputs = async (name: string) =>
+    (await git(name, 'log', '--format=%(trailers:key=Input,valueonly,separator=)')).split('\n')
+  const commits = async (name: string) => (await git(name, 'log', '--format=%H')).split('\n')
+  const before = await commits('numbers')
+  t.is(before.length, 4)
+  t.deepEqual(await inputs('first'), before)
+  t.deepEqual(await inputs('second'), await commits('first'))
+  t.is((await tarspout(t, folder, 'run', 'specs.json', '--fresh').result).code, 0)
+  t.deepEqual(await inputs('first'), await commits('numbers'))
+  t.deepEqual(await inputs('second'), await commits('first'))
+  t.is((await commits('numbers')).length, 4)
+})
+
 test('a processor may read what another wrote', async (t) => {
   const { code, stdout, git } = await run(t, [
     processor('second', 'first', '/', 'cp $first/x $PFS_DIR/out/y'),

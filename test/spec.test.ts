@@ -132,6 +132,11 @@ const rules: [rule: string, change: object, place: string][] = [
     { enable_stats: true },
     '"enable_stats" spouts are not allowed to have a stats branch',
   ],
+  [
+    'a spout is not built',
+    { transform: { cmd: ['x'], build: { language: 'go' } } },
+    '"build" spouts cannot be built by pachctl',
+  ],
   ['a spout has no s3_out', { s3_out: true }, '"s3_out" spouts cannot write through the S3 gateway'],
   [
     'a pipeline is no service and spout',
