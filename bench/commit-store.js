@@ -158,7 +158,7 @@ async function measureCommits() {
 async function measureLarge(mb) {
   await run('sh', ['-c', `seq 1000000000 | head -c ${mb}M > large`])
   const receiver = new Receiver('store-large')
-  const seconds = await time(() => receiver.send('tar -b1 -cf fifo large', 1))
+  const seconds = await time(() => receiver.send('tar -b256 -cf fifo large', 1))
   const memory = await receiver.stop()
   if (git(at('store-large'), 'rev-parse', 'master:large') !== git(folder, 'hash-object', 'large'))
     throw new Error(`${mb} MiB are not what was sent`)

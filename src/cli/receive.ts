@@ -55,30 +55,25 @@ export async function receive(args: string[]): Promise<number> {
   const fault = values.marker === undefined ? undefined : markerFault(values.marker)
   if (fault) throw new UsageError(`${fault.message}; ${fault.hint}`)
   checkFifo(path) // before a repository is made
-  const store: CommitStore =
-    sink === 'git'
-      ? await GitStore.open({ path: repo, branch, overwrite, fresh })
-      : new PachctlStore({ repo, branch, overwrite })
   const onEvent = (event: ReceiverEvent) => {
     if (values.json) console.log(JSON.stringify(event))
     else if (event.event === 'failure') console.error(formatEvent(event))
     else console.log(formatEvent(event))
   }
-  const receiver = new Receiver({
-    path,
-    store,
-    generation,
-    marker: values.marker,
-    onEvent,
-    commits,
-    once: values.once,
-  })
-  const ending = new Ending(() => receiver.stop(), forMs)
+  let receiver: Receiver | undefined
+  const ending = new Ending(() => receiver?.stop(), forMs)
+  let store: CommitStore | undefined
   try {
-    await receiver.run()
+    store =
+      sink === 'git'
+        ? await GitStore.open({ path: repo, branch, overwrite, fresh })
+        : new PachctlStore({ repo, branch, overwrite })
+    const { marker, once } = values
+    receiver = new Receiver({ path, store, generation, marker, onEvent, commits, once })
+    if (!ending.isDue) await receiver.run()
   } finally {
     ending.close()
-    await store.close()
+    await store?.close()
   }
   if (ending.interrupted) return 130
   return receiver.failures > 0 ? 1 : 0
