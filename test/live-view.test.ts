@@ -44,6 +44,8 @@ function show(t: Parameters<typeof python>[0], columns: number, ...lines: string
     folder,
     TERMINAL,
     String(columns),
+    'env',
+    `TMPDIR=${folder}`,
     process.execPath,
     main,
     'run',

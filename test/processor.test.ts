@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
-import { git, tarspout, temporaryFolder } from './support/processes.js'
+import { git, tarspoutWith, temporaryFolder } from './support/processes.js'
 
 const spout = (...lines: string[]) => ({
   pipeline: { name: 'numbers' },
@@ -18,7 +18,7 @@ const FOUR = 'for n in 1 2 3 4; do echo $n > f$n; tar -cf $PFS_DIR/out f$n; done
 async function run(t: ExecutionContext, specs: object[], ...args: string[]) {
   const folder = temporaryFolder(t)
   writeFileSync(join(folder, 'specs.json'), specs.map((spec) => JSON.stringify(spec)).join('\n'))
-  const result = await tarspout(t, folder, 'run', 'specs.json', ...args).result
+  const result = await tarspoutWith(t, folder, { TMPDIR: folder }, 'run', 'specs.json', ...args).result
   return {
     folder,
     ...result,
@@ -62,7 +62,8 @@ test('SpoutProvenance: each commit of a job names the one that it comes from, al
   t.is(before.length, 4)
   t.deepEqual(await inputs('first'), before)
   t.deepEqual(await inputs('second'), await commits('first'))
-  t.is((await tarspout(t, folder, 'run', 'specs.json', '--fresh').result).code, 0)
+  const again = tarspoutWith(t, folder, { TMPDIR: folder }, 'run', 'specs.json', '--fresh')
+  t.is((await again.result).code, 0)
   t.deepEqual(await inputs('first'), await commits('numbers'))
   t.deepEqual(await inputs('second'), await commits('first'))
   t.is((await commits('numbers')).length, 4)

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import { git, type Program, python, sh, tarspout, temporaryFolder } from './support/processes.js'
+import { git, type Program, python, sh, tarspoutWith, temporaryFolder } from './support/processes.js'
 
 interface Fixture {
   folder: string
@@ -20,7 +20,9 @@ function prepare(t: ExecutionContext): Fixture {
     repository,
     run(spec, ...args) {
       writeFileSync(join(folder, 'spec.json'), JSON.stringify({ pipeline: { name: 'spout' }, ...spec }))
-      return tarspout(t, folder, 'run', 'spec.json', '--repo', repository, ...args)
+      // What a command or a runner that is killed leaves behind goes with the test.
+      const env = { TMPDIR: folder }
+      return tarspoutWith(t, folder, env, 'run', 'spec.json', '--repo', repository, ...args)
     },
     git: (...args) => git(t, repository, ...args),
   }
