@@ -352,8 +352,8 @@ test('a root that is given is cleared of what was made in it, and nothing else',
   mkdirSync(join(root, 'pfs', 'mine'), { recursive: true })
   const { code } = await fixture.run(
     {
-      transform: script('test -p root/pfs/out'),
-      spout: {},
+      transform: script('test -p root/pfs/out; test -L root/pfs/state/at'),
+      spout: { marker: 'state/at' },
     },
     '--root',
     root,

@@ -1,14 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import {
-  chmodSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  rmdirSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs'
+import { chmodSync, existsSync, lstatSync, mkdtempSync, rmdirSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { TarspoutError } from '../errors.js'
@@ -33,8 +24,8 @@ export class Workspace {
     this.#isTemporary = root === undefined
     this.root = root === undefined ? mkdtempSync(join(tmpdir(), 'tarspout-')) : resolve(root)
     try {
-      makeFolders(join(this.pfs, '.scratch'), 0o700, this.#made)
-      for (const path of this.#isTemporary ? [this.root, ...this.#made] : this.#made) this.#letIn(path)
+      if (this.#isTemporary) this.#letIn(this.root)
+      this.#makeFolder(join(this.pfs, '.scratch'))
     } catch (error) {
       this.remove()
       throw error
@@ -49,8 +40,7 @@ export class Workspace {
   /** A new scratch folder. */
   makeScratch(): string {
     const path = join(this.pfs, '.scratch', randomUUID())
-    mkdirSync(path, { mode: 0o700 })
-    this.#letIn(path)
+    this.#makeFolder(path)
     return path
   }
 
@@ -64,7 +54,7 @@ export class Workspace {
   /** `<pfs>/<name>` leads to `target` from now on. A dangling link is replaced, anything else is left alone. */
   link(name: string, target: string): void {
     const path = join(this.pfs, name)
-    mkdirSync(dirname(path), { recursive: true })
+    this.#makeFolder(dirname(path))
     const there = lstatSync(path, { throwIfNoEntry: false })
     if (there?.isSymbolicLink() && (this.#links.includes(path) || !existsSync(path))) rmSync(path)
     else if (there !== undefined) {
@@ -88,6 +78,12 @@ export class Workspace {
         // not empty: not all of it is ours; or gone with the temporary root
       }
     }
+  }
+
+  #makeFolder(path: string): void {
+    const before = this.#made.length
+    makeFolders(path, 0o700, this.#made)
+    for (const made of this.#made.slice(before)) this.#letIn(made)
   }
 
   #letIn(path: string): void {
