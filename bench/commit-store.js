@@ -1,7 +1,8 @@
-// `node bench/commit-store.js`: commits through a FIFO beside plain git, then one large file; writes both into docs/runner.md.
+// `node bench/commit-store.js`: commits through a FIFO beside plain git, then large files; writes two parts of docs/runner.md.
 //
-//   --commits N   how many commits (10000); with another number no file is written
-//   --large MB    size of the large file (512); with another number no file is written
+//   --commits N       how many commits (10000), 0: none; the part is written with 10000 only
+//   --large MB,MB...  sizes of the large files, in MiB (512,4608), 0: none; the part is written with these only.
+//                     Needs thrice the largest on the disk
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -15,12 +16,20 @@ import { encodeHeader } from '../dist/index.js'
 const ROUND = 1000
 // Plain git makes so many of each round: all of them would take most of the time.
 const PLAIN = 50
+const COMMITS = 10_000
+// One that plain git takes as well, and one beyond 4 GiB, whose size has more than 32 bits.
+const LARGE = [512, 4608]
+// Plain git takes files up to this size (core.bigFileThreshold) into memory; larger ones it compresses in another way.
+const PLAIN_MB = 512
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const { values } = parseArgs({
-  options: { commits: { type: 'string', default: '10000' }, large: { type: 'string', default: '512' } },
+  options: {
+    commits: { type: 'string', default: String(COMMITS) },
+    large: { type: 'string', default: String(LARGE) },
+  },
 })
 const commits = Number(values.commits)
-const largeMb = Number(values.large)
+const sizes = values.large.split(',').map(Number).filter(Boolean)
 const folder = mkdtempSync(join(tmpdir(), 'tarspout-commits-'))
 const at = (name) => join(folder, name)
 const person = { NAME: 'a', EMAIL: 'a@b' }
@@ -85,12 +94,12 @@ class Receiver {
     this.memory = watchMemory(this.child.pid)
   }
 
-  /** Sends a file of archives; settles once it has reported commit `number`, which is then on the disk. */
-  async send(file, number) {
+  /** Runs a shell command that writes to the FIFO; settles once commit `number` is reported, which is then on the disk. */
+  async send(command, number) {
     const reached = new Promise((resolve) => {
       this.lines.on('line', (line) => line.startsWith(`commit ${number} `) && resolve())
     })
-    await run('sh', ['-c', `cat ${file} > fifo`])
+    await run('sh', ['-c', command])
     await reached
     this.lines.removeAllListeners('line')
   }
@@ -125,7 +134,8 @@ async function measureCommits() {
     )
     writeFileSync(at('script'), commands.join(''))
 
-    const tarspout = files.length / (await time(() => receiver.send('archives', from + files.length)))
+    const tarspout =
+      files.length / (await time(() => receiver.send('cat archives > fifo', from + files.length)))
     const plain =
       plainFiles.length / (await time(() => run('sh', ['-e', at('script')], { cwd: at('plain') })))
     rows.push([files.length, tarspout, plain])
@@ -144,35 +154,47 @@ async function measureCommits() {
   }
 }
 
-/** One archive of one large file, beside `git add` and `git commit` of that file. */
-async function measureLarge() {
-  await run('sh', ['-c', `seq 1000000000 | head -c ${largeMb}M > large && tar -b1 -cf archives large`])
+/** One archive of one large file; where plain git streams nothing, beside `git add` and `git commit` of that file. */
+async function measureLarge(mb) {
+  await run('sh', ['-c', `seq 1000000000 | head -c ${mb}M > large`])
   const receiver = new Receiver('store-large')
-  const tarspout = await time(() => receiver.send('archives', 1))
+  const seconds = await time(() => receiver.send('tar -b256 -cf fifo large', 1))
   const memory = await receiver.stop()
+  if (git(at('store-large'), 'rev-parse', 'master:large') !== git(folder, 'hash-object', 'large'))
+    throw new Error(`${mb} MiB are not what was sent`)
+  const plain = mb <= PLAIN_MB ? await measurePlain() : undefined
+  for (const name of ['store-large', 'plain-large', 'large'])
+    rmSync(at(name), { recursive: true, force: true })
+  console.error(`${mb} MiB: ${seconds.toFixed(1)} s`)
+  return { mb, seconds, memory, plain }
+}
+
+async function measurePlain() {
   execFileSync('git', ['init', '--quiet', '--initial-branch=master', at('plain-large')])
   await run('mv', ['large', 'plain-large'])
-  let peaks = () => ({})
-  const plain = await time(async () => {
+  let memory = () => ({})
+  const seconds = await time(async () => {
     const child = spawn('sh', ['-ec', 'git add large; git commit -q -m large'], {
       cwd: at('plain-large'),
       env,
       stdio: 'inherit',
     })
-    peaks = watchMemory(child.pid)
+    memory = watchMemory(child.pid)
     await once(child, 'close')
   })
-  const [ours, theirs] = ['store-large', 'plain-large'].map((name) =>
-    git(at(name), 'rev-parse', 'master^{tree}'),
-  )
-  if (ours !== theirs) throw new Error('the two made different trees')
-  return { tarspout, plain, memory, plainMemory: peaks() }
+  return { seconds, memory: memory() }
 }
 
-function report({ rows, closing, packs }, { tarspout, plain, memory, plainMemory }) {
+const line = (cells) => `| ${cells.join(' | ')} |`
+
+function machine() {
+  return `at commit ${git(root, 'rev-parse', '--short', 'HEAD').trim()}: ${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${release()},
+Node ${process.version}, ${execFileSync('git', ['--version'], { encoding: 'utf8' }).trim()}.`
+}
+
+function reportCommits({ rows, closing, packs }) {
   const perSecond = (number) => number.toFixed(0)
   const seconds = (side) => rows.reduce((sum, row) => sum + row[0] / row[side], 0)
-  const line = (cells) => `| ${cells.join(' | ')} |`
   const row = (label, ours, theirs) =>
     line([label, perSecond(ours), perSecond(theirs), `${(ours / theirs).toFixed(1)}x`])
   const table = [
@@ -184,31 +206,61 @@ function report({ rows, closing, packs }, { tarspout, plain, memory, plainMemory
     row('all', commits / seconds(1), commits / seconds(2)),
   ]
   return `
-Written by \`node bench/commit-store.js\` at commit ${git(root, 'rev-parse', '--short', 'HEAD').trim()}: ${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${release()},
-Node ${process.version}, ${execFileSync('git', ['--version'], { encoding: 'utf8' }).trim()}. All commits went through a FIFO to
+Written by \`node bench/commit-store.js\` ${machine()} All commits went through a FIFO to
 \`tarspout receive\`, ${ROUND} a round. Of each round plain git made the first ${PLAIN}, on top of the same history: \`git add\` and
 \`git commit\` of the same file in a shell loop. The command checks that both made the same trees.
 
 ${table.join('\n')}
 
 To end took the runner ${closing.toFixed(1)} s, and left ${packs} pack files.
-
-A file of ${largeMb} MiB: ${tarspout.toFixed(1)} s through the FIFO (${(largeMb / tarspout).toFixed(0)} MiB/s), ${plain.toFixed(1)} s with plain git. Peak memory: receiver ${memory.node} MB, its git
-${memory.git} MB; plain git ${plainMemory.git} MB.
 `
+}
+
+function reportLarge(results) {
+  const table = [
+    line(['file', 'tarspout', 'its memory', 'memory of its git', 'plain git', 'memory of plain git']),
+    line(['---', '---', '---', '---', '---', '---']),
+    ...results.map(({ mb, seconds, memory, plain }) =>
+      line([
+        `${mb} MiB`,
+        `${seconds.toFixed(1)} s, ${(mb / seconds).toFixed(0)} MiB/s`,
+        `${memory.node} MB`,
+        `${memory.git} MB`,
+        ...(plain ? [`${plain.seconds.toFixed(1)} s`, `${plain.memory.git} MB`] : ['-', '-']),
+      ]),
+    ),
+  ]
+  return `
+Written by \`node bench/commit-store.js --commits 0\` ${machine()} GNU tar writes the file
+to the FIFO; the time is up to the durable commit. Memory is the peak of the process. The command checks that the committed file is the one
+that was sent. Plain git has no row beyond ${PLAIN_MB} MiB, where it compresses in another way.
+
+${table.join('\n')}
+`
+}
+
+function write(part, text) {
+  const path = join(root, 'docs/runner.md')
+  const marks = new RegExp(`(<!-- ${part} -->\n)[^]*(<!-- /${part} -->)`)
+  writeFileSync(
+    path,
+    readFileSync(path, 'utf8').replace(marks, (_, before, after) => `${before}${text}\n${after}`),
+  )
 }
 
 try {
   execFileSync('mkfifo', [at('fifo')])
-  const text = report(await measureCommits(), await measureLarge())
-  console.log(text)
-  if (commits === 10_000 && largeMb === 512) {
-    const path = join(root, 'docs/runner.md')
-    const marks = /(<!-- commits -->\n)[\s\S]*(<!-- \/commits -->)/
-    writeFileSync(
-      path,
-      readFileSync(path, 'utf8').replace(marks, (_, before, after) => `${before}${text}\n${after}`),
-    )
+  if (commits > 0) {
+    const text = reportCommits(await measureCommits())
+    console.log(text)
+    if (commits === COMMITS) write('commits', text)
+  }
+  if (sizes.length > 0) {
+    const results = []
+    for (const mb of sizes) results.push(await measureLarge(mb))
+    const text = reportLarge(results)
+    console.log(text)
+    if (String(sizes) === String(LARGE)) write('large', text)
   }
 } finally {
   rmSync(folder, { recursive: true, force: true })

@@ -1,8 +1,9 @@
-// Builds the addon (node-gyp) and the TypeScript (tsc), and puts a stripped copy of the addon where the package has it.
+// Builds the addon (node-gyp), the TypeScript (tsc) and the JSON schema of specifications, and puts a stripped copy of the addon
+// where the package has it.
 // Run by `npm ci`, `npm pack` and `npm publish` through the prepare script.
 // Where the running Node ships its headers (prefix/include/node) they are used, so no download is needed.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -24,6 +25,9 @@ const steps = existsSync(join(root, 'build/Makefile')) ? ['configure', 'build'] 
 for (const step of steps) runTool('node-gyp', step, '--silent', ...headers)
 rmSync(join(root, 'dist'), { recursive: true, force: true })
 runTool('tsc', '-p', 'tsconfig.json')
+
+const { specSchema } = await import('../dist/pachyderm/spec-schema.js')
+writeFileSync(join(root, 'dist/pipeline-spec.schema.json'), `${JSON.stringify(specSchema(), undefined, 2)}\n`)
 
 const prebuilds = `prebuilds/${process.platform}-${process.arch}`
 mkdirSync(join(root, prebuilds), { recursive: true })

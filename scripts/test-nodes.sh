@@ -11,5 +11,5 @@ for release; do
   npx --yes --package "node@$release" -- node -p '`Node ${process.version}`'
   npx --yes --package "node@$release" -- node node_modules/ava/entrypoints/cli.mjs \
     dist-test/api/*.test.js dist-test/spout/*.test.js dist-test/drop-in/*.test.js \
-    dist-test/fifo-writer.test.js dist-test/header.test.js dist-test/pack.test.js dist-test/body.test.js
+    dist-test/fifo-writer.test.js dist-test/fifo-reader.test.js dist-test/header.test.js dist-test/pack.test.js dist-test/body.test.js
 done

@@ -32,6 +32,9 @@ export interface Addon {
     pax: readonly string[] | undefined,
   ): number | (string | number)[]
 
+  /** Bytes unread and capacity of the pipe that `fd` is an end of; zeros if it is none. `fd` stays the caller's. */
+  pipeFilling(fd: number): [unread: number, capacity: number]
+
   /**
    * Opens a channel: one FIFO, its send window, its share of the engine. Gives its functions, or `[failure, errno]`.
    *

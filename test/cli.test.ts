@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
-import { sh, tarspout, temporaryFolder } from './support/processes.js'
+import { sh, tarspout, tarspoutWith, temporaryFolder } from './support/processes.js'
 
 for (const args of [
   ['--help'],
@@ -36,7 +36,23 @@ const wrong = [
   ['receive', 'f', '--repo', 'r', '--for', 'ever'],
   ['receive', 'f', '--repo', 'r', '--frsh'],
   ['receive', 'f', '--repo', 'r', '--once', '--reader', '1.9'],
+  ['receive', 'f', '--repo', ''],
+  ['receive', 'f', '--repo', 'r', '--marker', '../x'],
+  ['receive', 'f', '--repo', 'r', '--sink', 'pachctl', '--fresh'],
   ['run'],
+  ['run', 's', '--commits', '-1'],
+  ['run', 's', '--for', '597h'],
+  ['run', 's', '--sink', 'none'],
+  ['run', 's', '--fifo-mode', 'rw'],
+  ['run', 's', '--json=yes'],
+  ['write', 'f', 'g'],
+  ['write', ''],
+  ['write', 'f', '--name', ''],
+  ['write', 'f', '--null', '--files'],
+  ['write', 'f', '--files', '--name', 'n'],
+  ['write', 'f', '--max-entries', '0'],
+  ['write', 'f', '--max-delay', 'never'],
+  ['write', 'f', '--confirm', 'maybe'],
   ['check'],
 ]
 for (const args of wrong) {
@@ -48,6 +64,22 @@ for (const args of wrong) {
   })
 }
 
+for (const [option, args] of [
+  ['--docker', ['run', 'spec.json', '--docker']],
+  ['--sink pachctl', ['run', 'spec.json', '--sink', 'pachctl']],
+  ['--sink pachctl', ['receive', 'fifo', '--repo', 'r', '--sink', 'pachctl']],
+] as const) {
+  test(`the program that an option needs is looked for before anything is made: ${args.join(' ')}`, async (t) => {
+    const folder = temporaryFolder(t)
+    writeFileSync(join(folder, 'spec.json'), '{"pipeline":{"name":"p"},"transform":{"cmd":["x"]},"spout":{}}')
+    const { code, stderr } = await tarspoutWith(t, folder, { PATH: folder }, ...args).result
+    t.is(code, 2)
+    const names = option === '--docker' ? 'docker or podman' : 'pachctl'
+    t.regex(stderr, new RegExp(`^tarspout: ${option} needs ${names}, which is not in PATH\\n`))
+    t.deepEqual(readdirSync(folder), ['spec.json'])
+  })
+}
+
 test('a failure is one line with its code, not a stack', async (t) => {
   const folder = temporaryFolder(t)
   writeFileSync(join(folder, 'file'), '')
@@ -56,6 +88,8 @@ test('a failure is one line with its code, not a stack', async (t) => {
     [missing.code, missing.stderr],
     [1, "tarspout: ENOENT: no such file or directory, open 'missing.json'\n"],
   )
+  const aFolder = await tarspout(t, folder, 'check', '.').result
+  t.deepEqual([aFolder.code, aFolder.stderr], [1, 'tarspout: . is a folder\n'])
   const noFifo = await tarspout(t, folder, 'receive', 'file', '--repo', 'r.git').result
   t.deepEqual([noFifo.code, noFifo.stderr], [1, 'tarspout: ERR_FIFO_NOT_A_FIFO: file is no FIFO\n'])
   t.false(existsSync(join(folder, 'r.git')))
@@ -126,16 +160,18 @@ test('write makes archives of lines, NUL- and length-delimited records, and file
   const length = (text: string) => Buffer.concat([Buffer.from([0, 0, 0, text.length]), Buffer.from(text)])
   await run(Buffer.concat([length('x\0y'), length('')]), '--length-prefixed', '--name', 'len-{n}')
   writeFileSync(join(folder, 'file'), 'content')
-  await run('file\n', '--files')
+  writeFileSync(join(folder, 'large'), Buffer.alloc(3_000_000, 'large '))
+  await run('file\nlarge\n', '--files')
   t.is((await receiver.result).code, 0)
   const git = (...args: string[]) =>
-    execFileSync('git', ['-C', join(folder, 'r.git'), ...args], { encoding: 'utf8' })
+    execFileSync('git', ['-C', join(folder, 'r.git'), ...args], { encoding: 'utf8', maxBuffer: 1 << 23 })
   t.is(git('rev-list', '--count', 'master'), '5\n')
   const files = ['line-1', 'line-2', 'line-3', 'nul-1', 'nul-2', 'len-1', 'len-2', 'file']
   t.deepEqual(
     files.map((name) => git('show', `master:${name}`)),
     ['one\n', 'two\n', 'three', 'a\nb', 'c', 'x\0y', '', 'content'],
   )
+  t.true(git('show', 'master:large') === 'large '.repeat(500_000))
 })
 
 test('write ends at Ctrl-C while it waits for input, with 130', async (t) => {
@@ -163,6 +199,9 @@ test('write says which record was cut off or refused', async (t) => {
   refused.child.stdin?.end('x\n')
   t.is((await refused.result).code, 1)
   t.regex((await refused.result).stderr, /^tarspout: ERR_TAR_NAME: [^\n]+\n$/)
+  const noFile = tarspout(t, folder, 'write', 'fifo', '--files')
+  noFile.child.stdin?.end('fifo\n')
+  t.deepEqual([(await noFile.result).code, noFile.stderr], [1, 'tarspout: fifo is no file\n'])
   receiver.child.kill('SIGINT')
   await receiver.result
 })

@@ -30,7 +30,11 @@ function prepare(t: ExecutionContext, transform: object) {
   writeFileSync(join(folder, 'bin', 'docker'), RECORDER)
   chmodSync(join(folder, 'bin', 'docker'), 0o755)
   writeFileSync(join(folder, 'spec.json'), JSON.stringify({ pipeline: { name: 'p' }, transform, spout: {} }))
-  const env = { PATH: `${join(folder, 'bin')}:${process.env.PATH}`, RECORD: join(folder, 'record') }
+  const env = {
+    PATH: `${join(folder, 'bin')}:${process.env.PATH}`,
+    RECORD: join(folder, 'record'),
+    TMPDIR: folder,
+  }
   const program = tarspoutWith(t, folder, env, 'run', 'spec.json', '--docker')
   return { folder, program, recorded: () => readFileSync(env.RECORD, 'utf8') }
 }

@@ -3,6 +3,7 @@ import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import test from 'ava'
+import { pipeFilling } from '../dist/fifo/pipe-filling.js'
 import { FifoReader } from '../dist/pachyderm/fifo-reader.js'
 import { temporaryFolder } from './support/processes.js'
 
@@ -56,4 +57,32 @@ test('a writer that comes between the hang-up of another and the read is not los
   closeSync(wake)
   t.is(await result, 'end')
   t.is(text, 'one two three')
+})
+
+test('how full the pipe is can be asked while it is open', (t) => {
+  const path = join(temporaryFolder(t), 'fifo')
+  execFileSync('mkfifo', [path])
+  const reader = new FifoReader(path)
+  const none = { unread: 0, capacity: 0 }
+  t.deepEqual(reader.filling, none)
+  reader.open()
+  t.like(reader.filling, { unread: 0 })
+  const writer = openToWrite(path)
+  writeSync(writer, Buffer.alloc(1000))
+  t.is(reader.filling.unread, 1000)
+  t.deepEqual(pipeFilling(writer), reader.filling) // either end tells, and stays open
+  let capacity = 1000
+  try {
+    for (;;) capacity += writeSync(writer, Buffer.alloc(4096))
+  } catch {
+    // it is full
+  }
+  t.true(capacity > 4096 && capacity <= reader.filling.capacity)
+  t.true(reader.filling.capacity - capacity < 4096)
+  closeSync(writer)
+  reader.close()
+  t.deepEqual(reader.filling, none)
+  const file = openSync(process.execPath, 'r')
+  t.teardown(() => closeSync(file))
+  t.deepEqual(pipeFilling(file), none)
 })

@@ -286,3 +286,21 @@ test('a commit that someone else makes meanwhile is not overwritten: the store f
   t.is(await git('rev-parse', 'master'), other)
   await store.close()
 })
+
+test('a large file that is appended to is read in pieces by git, too', async (t) => {
+  const { store, commit, git } = await open(t)
+  const large = Buffer.alloc(100 << 20, 'large ')
+  await commit(['a', large])
+  await commit(['a', 'x'])
+  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'latin1').trim().split(' ')
+  const readers = children.filter((pid) =>
+    readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('cat-file'),
+  )
+  t.true(readers.length > 0)
+  for (const pid of readers) {
+    const peak = /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
+    t.true(Number(peak) < 50 << 10, `${peak} kB`)
+  }
+  t.is(await git('cat-file', '-s', 'master:a'), String(large.length + 1))
+  await store.close()
+})

@@ -7,26 +7,28 @@ import { git, python, temporaryFolder } from './support/processes.js'
 
 const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
 
-// Passes on what the terminal shows, a line for each time it is written over; types Ctrl-C when a line comes in; ends with the program's exit code.
+// Passes on what the terminal shows, a line for each time it is written over; types what comes in (a number: sets so many columns); ends with the program's exit code.
 const TERMINAL = `
 import fcntl, os, pty, select, struct, sys, termios
 columns, *command = sys.argv[1:]
+def resize(terminal, columns): fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', 24, int(columns), 0, 0))
 pid, terminal = pty.fork()
 if pid == 0:
-    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', 24, int(columns), 0, 0))
+    resize(0, columns)
     os.execvp(command[0], command)
 inputs = [terminal, 0]
 while True:
     ready = select.select(inputs, [], [])[0]
     if 0 in ready:
-        os.read(0, 100)
-        inputs.remove(0)
-        os.write(terminal, b'\\x03')
+        typed = os.read(0, 100)
+        if typed.isdigit(): resize(terminal, typed)
+        elif typed: os.write(terminal, typed)
+        else: inputs.remove(0)
     if terminal in ready:
         try: shown = os.read(terminal, 65536)
         except OSError: break
         if not shown: break
-        os.write(1, shown.replace(b'\\r\\x1b[K', b'\\n'))
+        os.write(1, shown.replace(b'\\r\\x1b[K', b'\\n').replace(b'\\x1b', b'^'))
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `
 
@@ -42,6 +44,8 @@ function show(t: Parameters<typeof python>[0], columns: number, ...lines: string
     folder,
     TERMINAL,
     String(columns),
+    'env',
+    `TMPDIR=${folder}`,
     process.execPath,
     main,
     'run',
@@ -49,7 +53,8 @@ function show(t: Parameters<typeof python>[0], columns: number, ...lines: string
     '--repo',
     join(folder, 'spout.git'),
   )
-  return { folder, terminal, typeCtrlC: () => terminal.child.stdin?.write('x') }
+  const type = (text: string) => terminal.child.stdin?.write(text)
+  return { folder, terminal, typeCtrlC: () => type('\x03'), resize: (columns: number) => type(`${columns}`) }
 }
 
 test('a terminal shows one line of state, which fits, and tells a stall from a pause; Ctrl-C ends it', async (t) => {
@@ -66,7 +71,7 @@ test('a terminal shows one line of state, which fits, and tells a stall from a p
   const states = stdout.split(/[\r\n]+/).filter((line) => /^\d+ commit/.test(line))
   t.true(states.length > 0)
   for (const state of states) t.true(state.length < 70, state)
-  t.true(states.some((state) => /entries\/s · .*B\/s · busy [█░]{8} \d+ %/.test(state)))
+  t.true(states.some((state) => /entries\/s · .*B\/s · pipe ░{8} 0 %/.test(state)))
   t.notRegex(stdout, /commit 1 /)
   const pfs = /pfs (\S+)/.exec(stdout)?.[1] ?? ''
   t.not(pfs, '')
@@ -77,6 +82,28 @@ test('a terminal shows one line of state, which fits, and tells a stall from a p
 test('a pause between archives is no stall; a narrow terminal shows the most important', async (t) => {
   const { terminal, typeCtrlC } = show(t, 30, 'tar -cf $PFS_DIR/out f; sleep 1000')
   await terminal.printed(/^1 commit · waiting \(1 s\)\n/m)
+  typeCtrlC()
+  t.is((await terminal.result).code, 130)
+})
+
+test('the bar shows how full the pipe is while an archive is committed and the next one waits', async (t) => {
+  const { terminal, typeCtrlC } = show(
+    t,
+    100,
+    'head -c 64M /dev/zero > z; tar -b1 -cf z.tar z',
+    'cat z.tar z.tar z.tar > $PFS_DIR/out; sleep 1000',
+  )
+  await terminal.printed(/B\/s · pipe █+░* [1-9]\d* % · busy \d+ %/)
+  typeCtrlC()
+  t.is((await terminal.result).code, 130)
+})
+
+test('a terminal that becomes narrower shows no rest of the longer line', async (t) => {
+  const { terminal, typeCtrlC, resize } = show(t, 120, 'tar -cf $PFS_DIR/out f; sleep 1000')
+  await terminal.printed(/^1 commit · waiting .{60,} in all$/m)
+  resize(30)
+  // What took one row takes four now.
+  await terminal.printed(/\^\[3A\r\^\[J\n1 commit · waiting \(\d+ s\)\n/)
   typeCtrlC()
   t.is((await terminal.result).code, 130)
 })

@@ -21,7 +21,7 @@ function prepare(t: ExecutionContext) {
   writeFileSync(join(folder, 'bin', 'pachctl'), RECORDER)
   chmodSync(join(folder, 'bin', 'pachctl'), 0o755)
   const record = join(folder, 'record')
-  const env = { PATH: `${join(folder, 'bin')}:${process.env.PATH}`, RECORD: record }
+  const env = { PATH: `${join(folder, 'bin')}:${process.env.PATH}`, RECORD: record, TMPDIR: folder }
   return { folder, env, recorded: () => readFileSync(record, 'utf8').trimEnd().split('\n') }
 }
 

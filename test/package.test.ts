@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
+import { specSchema } from '../dist/pachyderm/spec-schema.js'
 import { comparable, links, programs } from './readme.js'
 import { Program, temporaryFolder } from './support/processes.js'
 
@@ -64,13 +65,21 @@ test('the tarball has what is shipped and nothing else', (t) => {
     files
       .map(({ path }) => path)
       .filter((path) => !/\.(js|d\.ts)$/.test(path) && /^(dist|prebuilds)/.test(path)),
-    ['prebuilds/linux-x64/tarspout.node'],
+    ['dist/pipeline-spec.schema.json', 'prebuilds/linux-x64/tarspout.node'],
   )
 })
 
 test('the links of the README lead into the package', (t) => {
   const paths = packed.files.map(({ path }) => path)
   for (const link of links) t.true(paths.includes(link), link)
+})
+
+test('the JSON schema of specifications is there, as the checks have it', async (t) => {
+  const path = join(modules, 'tarspout/dist/pipeline-spec.schema.json')
+  t.deepEqual(JSON.parse(readFileSync(path, 'utf8')), specSchema())
+  const script = "console.log(import.meta.resolve('tarspout/pipeline-spec.schema.json'))"
+  const { stdout } = await node(t, {}, '--input-type=module', '-e', script)
+  t.regex(stdout, /\/tarspout\/dist\/pipeline-spec\.schema\.json\n$/)
 })
 
 test('nothing is run or compiled when it is installed', (t) => {

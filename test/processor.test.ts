@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
-import { git, tarspout, temporaryFolder } from './support/processes.js'
+import { git, tarspoutWith, temporaryFolder } from './support/processes.js'
 
 const spout = (...lines: string[]) => ({
   pipeline: { name: 'numbers' },
@@ -18,7 +18,7 @@ const FOUR = 'for n in 1 2 3 4; do echo $n > f$n; tar -cf $PFS_DIR/out f$n; done
 async function run(t: ExecutionContext, specs: object[], ...args: string[]) {
   const folder = temporaryFolder(t)
   writeFileSync(join(folder, 'specs.json'), specs.map((spec) => JSON.stringify(spec)).join('\n'))
-  const result = await tarspout(t, folder, 'run', 'specs.json', ...args).result
+  const result = await tarspoutWith(t, folder, { TMPDIR: folder }, 'run', 'specs.json', ...args).result
   return {
     folder,
     ...result,
@@ -45,6 +45,28 @@ test('/* makes a datum of each file, runs only new ones, and puts together what 
     [...stdout.matchAll(/^all \| ran (.*)$/gm)].map(([, file]) => file),
     ['f1', 'f2', 'f3', 'f4'],
   )
+})
+
+test('SpoutProvenance: each commit of a job names the one that it comes from, also after --fresh', async (t) => {
+  const specs = [
+    spout(FOUR),
+    processor('first', 'numbers', '/', 'cat $numbers/* > $PFS_DIR/out/x'),
+    processor('second', 'first', '/', 'cp $first/x $PFS_DIR/out/y'),
+  ]
+  const { folder, code, stdout, git } = await run(t, specs)
+  t.is(code, 0, stdout)
+  const inputs = async (name: string) =>
+    (await git(name, 'log', '--format=%(trailers:key=Input,valueonly,separator=)')).split('\n')
+  const commits = async (name: string) => (await git(name, 'log', '--format=%H')).split('\n')
+  const before = await commits('numbers')
+  t.is(before.length, 4)
+  t.deepEqual(await inputs('first'), before)
+  t.deepEqual(await inputs('second'), await commits('first'))
+  const again = tarspoutWith(t, folder, { TMPDIR: folder }, 'run', 'specs.json', '--fresh')
+  t.is((await again.result).code, 0)
+  t.deepEqual(await inputs('first'), await commits('numbers'))
+  t.deepEqual(await inputs('second'), await commits('first'))
+  t.is((await commits('numbers')).length, 4)
 })
 
 test('a processor may read what another wrote', async (t) => {

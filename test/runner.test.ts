@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import { git, type Program, python, sh, tarspout, temporaryFolder } from './support/processes.js'
+import { git, type Program, python, sh, tarspoutWith, temporaryFolder } from './support/processes.js'
 
 interface Fixture {
   folder: string
@@ -20,7 +20,9 @@ function prepare(t: ExecutionContext): Fixture {
     repository,
     run(spec, ...args) {
       writeFileSync(join(folder, 'spec.json'), JSON.stringify({ pipeline: { name: 'spout' }, ...spec }))
-      return tarspout(t, folder, 'run', 'spec.json', '--repo', repository, ...args)
+      // What a command or a runner that is killed leaves behind goes with the test.
+      const env = { TMPDIR: folder }
+      return tarspoutWith(t, folder, env, 'run', 'spec.json', '--repo', repository, ...args)
     },
     git: (...args) => git(t, repository, ...args),
   }
@@ -58,6 +60,7 @@ test('SpoutBasic: GNU tar in a shell loop, one file that grows by each commit', 
     t.true(next > size)
     size = next
   }
+  t.is(await fixture.git('fsck', '--strict'), '')
 })
 
 test('SpoutOverwrite: one file whose size stays the same', async (t) => {
@@ -172,6 +175,16 @@ test('SpoutHammer: a loop without a pause', async (t) => {
   const { code } = await fixture.run({ transform: script(...lines), spout: {} }, '--commits', '5').result
   t.is(code, 0)
   t.is(await log(fixture), '5')
+  const sizes = [4, 3, 2, 1, 0].map(async (back) => {
+    t.is(await fixture.git('ls-tree', '-r', '--name-only', `master~${back}`), 'f')
+    return Number(await fixture.git('cat-file', '-s', `master~${back}:f`))
+  })
+  const seen = await Promise.all(sizes)
+  t.deepEqual(
+    seen.toSorted((a, b) => a - b),
+    seen,
+  )
+  t.is(new Set(seen).size, 5)
 })
 
 test("SpoutPython: Python's tarfile on one open FIFO, two entries of one name in each archive", async (t) => {
@@ -265,6 +278,34 @@ test('a command that is not there ends the run with its code', async (t) => {
   t.is(stderr, 'tarspout: spawn no-such-command ENOENT\n')
 })
 
+for (const [what, transform, message] of [
+  [
+    'a working_dir that is not there',
+    { cmd: ['true'], working_dir: '/nope' },
+    'ERR_SPEC: working_dir /nope is',
+  ],
+  ['an environment that is too large', { cmd: ['true'], env: { A: 'a'.repeat(1 << 18) } }, 'spawn E2BIG'],
+] as const) {
+  test(`${what} ends the run`, async (t) => {
+    const fixture = prepare(t)
+    const { code, stderr } = await fixture.run({ transform, spout: {} }, '--root', 'a/b').result
+    t.is(code, 1)
+    t.regex(stderr, new RegExp(`^tarspout: ${message}[^\\n]*\\n$`))
+    t.false(existsSync(join(fixture.folder, 'a')))
+  })
+}
+
+for (const root of ['/proc/nope/x', 'spec.json/x']) {
+  test(`a root that cannot be made is an error, and nothing is left behind: ${root}`, async (t) => {
+    const fixture = prepare(t)
+    const { code, stdout, stderr } = await fixture.run({ transform: script(), spout: {} }, '--root', root)
+      .result
+    t.deepEqual([code, stdout], [1, ''])
+    t.regex(stderr, /^tarspout: (ENOENT|ENOTDIR): [^\n]+, mkdir '[^\n]+'\n$/)
+    t.deepEqual(readdirSync(fixture.folder), ['spec.json'])
+  })
+}
+
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   test(`${signal} leaves no process, FIFO or folder behind`, async (t) => {
     const fixture = prepare(t)
@@ -311,14 +352,28 @@ test('a root that is given is cleared of what was made in it, and nothing else',
   mkdirSync(join(root, 'pfs', 'mine'), { recursive: true })
   const { code } = await fixture.run(
     {
-      transform: script('test -p root/pfs/out'),
-      spout: {},
+      transform: script('test -p root/pfs/out; test -L root/pfs/state/at'),
+      spout: { marker: 'state/at' },
     },
     '--root',
     root,
   ).result
   t.is(code, 0)
   t.deepEqual(readdirSync(join(root, 'pfs')), ['mine'])
+})
+
+test('--fifo-mode opens the FIFO and the folders around it to others', async (t) => {
+  const fixture = prepare(t)
+  const lines = ['cd $PFS_DIR', 'stat -Lc "%a %n" out .. . .scratch $(dirname $(readlink out))']
+  const { stdout } = await fixture.run({ transform: script(...lines), spout: {} }, '--fifo-mode', '622')
+    .result
+  t.regex(stdout, /\| 622 out\n.*\| 755 \.\.\n.*\| 755 \.\n.*\| 755 \.scratch\n.*\| 755 \.scratch\/[^/]+\n/)
+})
+
+test('--reader 1.9 gives the command no PACH_JOB_ID', async (t) => {
+  const fixture = prepare(t)
+  const transform = script('echo job "<$PACH_JOB_ID>"')
+  t.regex((await fixture.run({ transform, spout: {} }, '--reader', '1.9').result).stdout, /job <>/)
 })
 
 test('the output branch is honoured, and --json prints events', async (t) => {

@@ -132,6 +132,11 @@ const rules: [rule: string, change: object, place: string][] = [
     { enable_stats: true },
     '"enable_stats" spouts are not allowed to have a stats branch',
   ],
+  [
+    'a spout is not built',
+    { transform: { cmd: ['x'], build: { language: 'go' } } },
+    '"build" spouts cannot be built by pachctl',
+  ],
   ['a spout has no s3_out', { s3_out: true }, '"s3_out" spouts cannot write through the S3 gateway'],
   [
     'a pipeline is no service and spout',
@@ -141,6 +146,15 @@ const rules: [rule: string, change: object, place: string][] = [
   ['a spout is not on standby', { standby: true }, '"standby" a spout on standby never starts'],
   ['a marker has no glob characters', { spout: { marker: '$$$*' } }, '"$$$*" the marker is no file name'],
   ['a marker is not called out', { spout: { marker: 'out' } }, '"out" the marker cannot be "out"'],
+  ['a marker is not below out', { spout: { marker: 'out/x' } }, '"out/x" the marker cannot be "out"'],
+  ['a marker stays in its folder', { spout: { marker: '../x' } }, '"../x" the marker is no file name'],
+  ['a marker is clean', { spout: { marker: './x' } }, '"./x" the marker is no clean name'],
+  ['a command is not empty', { transform: { cmd: [''] } }, '"" the command has no program'],
+  [
+    'a program gets no NUL',
+    { transform: { cmd: ['a\0'] } },
+    '"a\\u0000" transform.cmd[0] has a NUL character',
+  ],
   [
     'the output branch is not the marker branch',
     { output_branch: 'marker' },
@@ -208,6 +222,28 @@ test('faults of YAML have their places, too', (t) => {
     '7:9 transform.env.ON is the boolean true, not a text',
     '8:9 unknown field "overwrit" in spout',
   ])
+})
+
+test('a fault shows no control characters of the text, and not all of an endless line', (t) => {
+  const line = `{"pipeline": {"name": "p", "a\\u001b[2J": "${'x'.repeat(10_000)}"}, "\x7f\x9b2J": 1}`
+  const faults = faultsOf(line)
+  t.deepEqual(
+    faults.map(({ message }) => message),
+    [
+      'pipeline must specify a transform',
+      'unknown field "a\ufffd[2J" in pipeline',
+      'unknown field "\ufffd\ufffd2J" in the specification',
+    ],
+  )
+  for (const { snippet } of faults) {
+    t.notRegex(snippet.replace('\n', ''), /\p{Cc}/u)
+    t.true(snippet.length < 500)
+  }
+  t.is(
+    faults[1]?.snippet.split('\n')[0]?.indexOf('"a\\u001b[2J"'),
+    faults[1]?.snippet.split('\n')[1]?.indexOf('^'),
+  )
+  t.is(faults[2]?.snippet.split('\n')[0]?.indexOf('"  2J"'), faults[2]?.snippet.split('\n')[1]?.indexOf('^'))
 })
 
 const unreadable = [

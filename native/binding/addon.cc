@@ -7,6 +7,7 @@ namespace tarspout::binding {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   InitTar(env, exports);
+  InitPipe(env, exports);
   InitEngine(env, exports);
   return exports;
 }

@@ -6,6 +6,7 @@
 namespace tarspout::binding {
 
 void InitTar(Napi::Env env, Napi::Object exports);     // tar.cc
+void InitPipe(Napi::Env env, Napi::Object exports);    // pipe.cc
 void InitEngine(Napi::Env env, Napi::Object exports);  // port.cc
 
 }  // namespace tarspout::binding

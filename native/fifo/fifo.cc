@@ -31,6 +31,16 @@ Opened Open(const std::string& path, int flags) {
   return {Fd(fd), 0};
 }
 
+int64_t UnreadBytes(int fd) {
+  int bytes = 0;
+  return Retry([&] { return ::ioctl(fd, FIONREAD, &bytes); }) < 0 ? 0 : bytes;
+}
+
+int64_t CapacityBytes(int fd) {
+  const int bytes = Retry([&] { return ::fcntl(fd, F_GETPIPE_SZ); });
+  return bytes < 0 ? 0 : bytes;
+}
+
 }  // namespace
 
 PathInfo Inspect(const std::string& path) {
@@ -66,10 +76,7 @@ int64_t MapIn(const Fd& fd, const iovec* pieces, int count) {
   return mapped < 0 ? -errno : mapped;
 }
 
-int64_t Unread(const Fd& fd) {
-  int bytes = 0;
-  return Retry([&] { return ::ioctl(fd.get(), FIONREAD, &bytes); }) < 0 ? 0 : bytes;
-}
+int64_t Unread(const Fd& fd) { return UnreadBytes(fd.get()); }
 
 bool HasReader(const Fd& write_end) {
   pollfd watched{write_end.get(), 0, 0};
@@ -84,9 +91,11 @@ void SetCapacity(const Fd& fd, int64_t bytes) {
   }
 }
 
-int64_t Capacity(const Fd& fd) {
-  const int bytes = Retry([&] { return ::fcntl(fd.get(), F_GETPIPE_SZ); });
-  return bytes < 0 ? 0 : bytes;
+int64_t Capacity(const Fd& fd) { return CapacityBytes(fd.get()); }
+
+Filling FillingOf(int fd) {
+  const int64_t capacity = CapacityBytes(fd);
+  return {capacity > 0 ? UnreadBytes(fd) : 0, capacity};
 }
 
 int64_t MarkPipe(const Fd& fd) {

@@ -63,6 +63,14 @@ bool HasReader(const Fd& write_end);
 void SetCapacity(const Fd& fd, int64_t bytes);
 int64_t Capacity(const Fd& fd);
 
+// How full a pipe is, told by a descriptor of either end that stays its owner's; both 0 if it is
+// none.
+struct Filling {
+  int64_t unread = 0;
+  int64_t capacity = 0;
+};
+Filling FillingOf(int fd);
+
 // Gives the pipe a capacity that no new one has: whoever opens the FIFO again knows by it whether
 // this pipe is still there. Returns it; 0: the system grants none.
 int64_t MarkPipe(const Fd& fd);

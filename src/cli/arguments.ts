@@ -6,11 +6,17 @@ type Parsed<O extends Options> = ReturnType<typeof parseArgs<{ options: O; allow
 
 /** `util.parseArgs`, whose complaints become usage errors. */
 export function readArguments<const O extends Options>(args: string[], options: O): Parsed<O> {
+  let parsed: Parsed<O>
   try {
-    return parseArgs({ args, options, allowPositionals: true })
+    parsed = parseArgs({ args, options, allowPositionals: true })
   } catch (error) {
-    throw new UsageError((error as Error).message.split('. ')[0])
+    const [first = '', ...more] = (error as Error).message.split('\n')
+    throw new UsageError(more.length > 0 ? [first, ...more].join(' ') : first.split('. ')[0])
   }
+  for (const [name, value] of Object.entries(parsed.values))
+    if (value === '') throw new UsageError(`--${name} takes a value, not ''`)
+  if (parsed.positionals.includes('')) throw new UsageError("an argument is ''")
+  return parsed
 }
 
 /** A whole number of at least `min`, or undefined where the option is not given. */
@@ -23,6 +29,8 @@ export function readCount(name: string, text: string | undefined, min = 1): numb
   return number
 }
 
+// Beyond this Node's timers fire at once.
+const MAX_MS = 2 ** 31 - 1
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
 /** A duration such as `200ms`, `30s`, `5m` (a bare number is seconds) in milliseconds. */
@@ -31,7 +39,18 @@ export function readDuration(name: string, text: string | undefined): number | u
   const [, number, unit = 's'] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? []
   if (number === undefined)
     throw new UsageError(`--${name} takes a duration such as 200ms, 30s or 5m, not '${text}'`)
-  return Number(number) * UNITS[unit as keyof typeof UNITS]
+  const ms = Number(number) * UNITS[unit as keyof typeof UNITS]
+  if (ms > MAX_MS)
+    throw new UsageError(`--${name} takes at most ${Math.floor(MAX_MS / UNITS.h)}h, not '${text}'`)
+  return ms
+}
+
+/** The mode of a file in octal digits, or undefined where the option is not given. */
+export function readMode(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (!/^0?[0-7]{3}$/.test(text))
+    throw new UsageError(`--${name} takes three octal digits, such as 622, not '${text}'`)
+  return Number.parseInt(text, 8)
 }
 
 /** One of `values`, or undefined where the option is not given. */

@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { LocalRun } from '../pachyderm/local-run.js'
-import { READER_GENERATIONS } from '../pachyderm/receiver.js'
-import { readArguments, readChoice, readCount, readDuration } from './arguments.js'
+import { readArguments, readMode } from './arguments.js'
+import { Ending } from './ending.js'
+import { findProgram } from './find-program.js'
+import { ENDING_HELP, OUTPUT_HELP, READER_HELP, RECEIVING_OPTIONS, readReceiving } from './receiving.js'
 import { formatCount } from './report.js'
 import { readSpecFiles } from './spec-files.js'
 import { UsageError } from './usage-error.js'
@@ -24,16 +24,15 @@ $PFS_DIR/<repo> and $PFS_DIR/out, and commit what they write to a repository of 
   --repo DIR          the repository (default: ./<pipeline>.git); made if it is not there
   --root DIR          folder that gets pfs/out (default: a temporary one); / serves programs that
                       have /pfs/out written into them
-  --reader RELEASE    behave as the reader of this Pachyderm release: ${READER_GENERATIONS.join(', ')}
-                      (default: the last)
+  --fifo-mode MODE    mode of the FIFO (default: 600), for a command that runs as another user; the
+                      folders around it are opened to whom it lets in
+${READER_HELP}
   --sink pachctl      commit to a repository of Pachyderm 2.x through its pachctl program instead of
                       git; --repo is then its name (default: the pipeline's)
   --docker            run the commands in their images with docker or podman; the folder is /pfs
   --fresh             forget the commits and the marker of earlier runs
-  --commits N         end after N commits
-  --for TIME          end after this time (30s, 5m)
-  --json              print events as JSON, one a line
-  -h, --help
+${ENDING_HELP}
+${OUTPUT_HELP}
 
 Ends by itself when the command has ended with 0, since it is then never started again.
 Ctrl-C ends everything and leaves only the repository.
@@ -43,26 +42,18 @@ a commit, or the repository failed; 2 wrong usage; 130 ended by Ctrl-C.`
 
 export async function run(args: string[]): Promise<number> {
   const { values, positionals } = readArguments(args, {
-    repo: { type: 'string' },
+    ...RECEIVING_OPTIONS,
     root: { type: 'string' },
-    reader: { type: 'string' },
-    sink: { type: 'string' },
+    'fifo-mode': { type: 'string' },
     docker: { type: 'boolean' },
-    fresh: { type: 'boolean' },
-    commits: { type: 'string' },
-    for: { type: 'string' },
-    json: { type: 'boolean' },
-    help: { type: 'boolean', short: 'h' },
   })
   if (values.help) {
     console.log(RUN_HELP)
     return 0
   }
   if (positionals.length === 0) throw new UsageError('run takes a pipeline specification')
-  const generation = readChoice('reader', values.reader, READER_GENERATIONS)
-  const sink = readChoice('sink', values.sink, ['git', 'pachctl']) ?? 'git'
-  const commits = readCount('commits', values.commits)
-  const forMs = readDuration('for', values.for)
+  const { generation, sink, commits, forMs } = readReceiving(values)
+  const fifoMode = readMode('fifo-mode', values['fifo-mode'])
   const { specs, faults } = readSpecFiles(positionals)
   if (faults.length > 0) {
     for (const fault of faults) console.error(fault)
@@ -82,28 +73,22 @@ export async function run(args: string[]): Promise<number> {
   if (sink === 'pachctl' && (others.length > 0 || values.fresh)) {
     throw new UsageError('--sink pachctl takes one specification and no --fresh')
   }
+  if (sink === 'pachctl') findProgram('--sink pachctl', 'pachctl')
   const repository = values.repo ?? (sink === 'git' ? `${spec.name}.git` : spec.name)
-  const container = values.docker ? findContainerProgram() : undefined
+  const container = values.docker ? findProgram('--docker', 'docker', 'podman') : undefined
   const local = new LocalRun(spec, others, repository, values.fresh ?? false, sink)
   const view: View = values.json
     ? new JsonView()
     : process.stdout.isTTY
       ? new LiveView(() => local.progress)
       : new PlainView()
-  let interrupted = false
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      interrupted = true
-      local.stop()
-    })
-  }
-  const timer = forMs === undefined ? undefined : setTimeout(() => local.stop(), forMs)
+  const ending = new Ending(() => local.stop(), forMs)
   try {
-    await local.run({ root: values.root, generation, commits, container }, (name, event) =>
+    await local.run({ root: values.root, fifoMode, generation, commits, container }, (name, event) =>
       view.show(name, event),
     )
   } finally {
-    clearTimeout(timer)
+    ending.close()
     view.close()
   }
   if (!values.json) {
@@ -114,14 +99,6 @@ export async function run(args: string[]): Promise<number> {
       console.log(`${name}: ${formatCount(count, 'commit')} on ${branch}${look}`)
     }
   }
-  if (interrupted) return 130
+  if (ending.interrupted) return 130
   return local.hasFailed ? 1 : 0
-}
-
-/** `docker` or `podman`, whichever is found first. */
-function findContainerProgram(): string {
-  for (const name of ['docker', 'podman']) {
-    for (const folder of (process.env.PATH ?? '').split(':')) if (existsSync(join(folder, name))) return name
-  }
-  throw new UsageError('--docker needs docker or podman')
 }

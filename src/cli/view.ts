@@ -39,6 +39,8 @@ interface Sample {
   readonly entries: number
   readonly bytes: number
   readonly waitedMs: number
+  /** Share of the pipe's capacity. */
+  readonly full: number
 }
 
 /** On a terminal: one status line that is kept up to date, and a line for each event but commits. */
@@ -55,12 +57,15 @@ export class LiveView implements View {
   #jobs = 0
   #stalls = 0
   #isStalled = false
+  // Characters of the line that is shown.
+  #drawn = 0
 
   /** @param progress of the spout's receiver, while it is running */
   constructor(progress: () => ReceiverProgress | undefined) {
     this.#progress = progress
     this.#timer = setInterval(() => this.#draw(), REFRESH_MS)
     this.#timer.unref()
+    process.stdout.on('resize', this.#fit)
   }
 
   show(pipeline: string, event: RunnerEvent | ProcessorEvent): void {
@@ -83,6 +88,7 @@ export class LiveView implements View {
 
   close(): void {
     clearInterval(this.#timer)
+    process.stdout.off('resize', this.#fit)
     this.#draw()
     process.stdout.write('\n')
   }
@@ -96,6 +102,14 @@ export class LiveView implements View {
       line = longer
     }
     process.stdout.write(`\r\x1b[K${line}`)
+    this.#drawn = line.length
+  }
+
+  /** A terminal that became narrower has wrapped the line: all its rows are cleared. */
+  readonly #fit = (): void => {
+    const wrapped = Math.ceil(this.#drawn / (process.stdout.columns || 80)) - 1
+    if (wrapped > 0) process.stdout.write(`\x1b[${wrapped}A\r\x1b[J`)
+    this.#draw()
   }
 
   /** What is known, the most important first: a narrow terminal shows what fits. */
@@ -112,14 +126,16 @@ export class LiveView implements View {
   }
 
   /** How fast it goes, and who waits for whom. */
-  #flow({ bytes, waitedMs, waitingMs, archiveBytes }: ReceiverProgress): string[] {
-    const now = { at: performance.now(), entries: this.#entries, bytes, waitedMs }
+  #flow({ bytes, waitedMs, waitingMs, archiveBytes, filling }: ReceiverProgress): string[] {
+    const full = filling.capacity > 0 ? filling.unread / filling.capacity : 0
+    const now = { at: performance.now(), entries: this.#entries, bytes, waitedMs, full }
     // After a broken archive another receiver counts from 0 on.
     this.#samples = this.#samples.filter(({ at, bytes }) => at > now.at - WINDOW_MS && bytes <= now.bytes)
     this.#samples.push(now)
     const first = this.#samples[0] ?? now
     const ms = Math.max(now.at - first.at, REFRESH_MS)
     const perSecond = (what: 'entries' | 'bytes') => ((now[what] - first[what]) * 1000) / ms
+    const pipe = this.#samples.reduce((sum, { full }) => sum + full, 0) / this.#samples.length
     const busy = first === now ? 0 : Math.min(1, Math.max(0, 1 - (now.waitedMs - first.waitedMs) / ms))
 
     const isStalled = archiveBytes > 0 && waitingMs >= STALL_MS
@@ -133,7 +149,8 @@ export class LiveView implements View {
     flow.push(
       `${Math.round(perSecond('entries')).toLocaleString('en-US')} entries/s`,
       `${formatBytes(perSecond('bytes'))}/s`,
-      `busy ${bar(busy)}`,
+      `pipe ${bar(pipe)} ${percent(pipe)}`,
+      `busy ${percent(busy)}`,
     )
     return flow
   }
@@ -141,5 +158,9 @@ export class LiveView implements View {
 
 function bar(share: number): string {
   const full = Math.round(share * BAR)
-  return `${'█'.repeat(full)}${'░'.repeat(BAR - full)} ${Math.round(share * 100)} %`
+  return '█'.repeat(full) + '░'.repeat(BAR - full)
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)} %`
 }

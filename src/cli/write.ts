@@ -1,9 +1,15 @@
-import { readFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
+import type { RunEntry } from '../spout/commit.js'
 import { openSpout } from '../spout/spout.js'
-import { readArguments, readCount, readDuration } from './arguments.js'
+import { readArguments, readChoice, readCount, readDuration } from './arguments.js'
+import { Ending } from './ending.js'
 import { lengthRecords, lines, nulRecords } from './records.js'
 import { formatBytes, formatCount } from './report.js'
 import { UsageError } from './usage-error.js'
+
+// Larger files are read in pieces.
+const READ_BYTES = 1 << 20
 
 export const WRITE_HELP = `Usage: tarspout write [FIFO] [options]
 
@@ -51,9 +57,7 @@ export async function write(args: string[]): Promise<number> {
     throw new UsageError('only one of --null, --length-prefixed and --files')
   }
   if (values.files && values.name !== undefined) throw new UsageError('--files and --name exclude each other')
-  const confirm = values.confirm === undefined ? 'read' : values.confirm
-  if (confirm !== 'read' && confirm !== 'committed')
-    throw new UsageError(`--confirm takes read or committed, not '${confirm}'`)
+  const confirm = readChoice('confirm', values.confirm, ['read', 'committed']) ?? 'read'
   const batch = {
     maxEntries: readCount('max-entries', values['max-entries']),
     maxBytes: readCount('max-bytes', values['max-bytes']),
@@ -62,19 +66,14 @@ export async function write(args: string[]): Promise<number> {
   const readerTimeoutMs = readDuration('reader-timeout', values['reader-timeout'])
 
   const abort = new AbortController()
-  let interrupted = false
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      interrupted = true
-      abort.abort()
-    })
-  }
+  const ending = new Ending(() => abort.abort())
   const spout = await openSpout({
     path: positionals[0],
     connection: values.persistent ? 'persistent' : 'per-archive',
     confirm,
     readerTimeoutMs,
     signal: abort.signal,
+    spill: true,
   })
   try {
     const input = process.stdin as AsyncIterable<Buffer>
@@ -86,7 +85,7 @@ export async function write(args: string[]): Promise<number> {
         `in ${formatCount(summary.archives, 'archive')} delivered`,
     )
   } catch (error) {
-    if (interrupted) return 130
+    if (ending.interrupted) return 130
     throw error
   } finally {
     process.stdin.destroy()
@@ -95,12 +94,7 @@ export async function write(args: string[]): Promise<number> {
   return 0
 }
 
-interface Entry {
-  name: string
-  data: Buffer
-}
-
-async function* named(records: AsyncIterable<Buffer>, pattern: string): AsyncGenerator<Entry> {
+async function* named(records: AsyncIterable<Buffer>, pattern: string): AsyncGenerator<RunEntry> {
   const time = new Date().toISOString().replace(/[:.]/g, '-')
   let n = 0
   for await (const data of records) {
@@ -109,9 +103,18 @@ async function* named(records: AsyncIterable<Buffer>, pattern: string): AsyncGen
   }
 }
 
-async function* files(names: AsyncIterable<Buffer>): AsyncGenerator<Entry> {
+async function* files(names: AsyncIterable<Buffer>): AsyncGenerator<RunEntry> {
   for await (const line of names) {
     const name = line.toString().replace(/\r?\n$/, '')
-    if (name !== '') yield { name, data: await readFile(name) }
+    if (name === '') continue
+    const status = await stat(name)
+    if (!status.isFile()) throw new Error(`${name} is no file`)
+    if (status.size <= READ_BYTES) yield { name, data: await readFile(name) }
+    else yield { name, size: status.size, data: pieces(name) }
   }
+}
+
+/** A file's content; it is opened in its turn, since an archive may have more files than a process may open. */
+async function* pieces(name: string): AsyncGenerator<Buffer> {
+  yield* createReadStream(name, { highWaterMark: READ_BYTES })
 }

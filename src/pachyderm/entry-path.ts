@@ -18,6 +18,22 @@ export function isMarkerName(name: string, marker: string | undefined): boolean 
   return marker !== undefined && cleanPath(name).startsWith(marker)
 }
 
+/** What keeps a name from being that of the marker, and what to write instead; undefined if nothing does. */
+export function markerFault(marker: string): { message: string; hint: string } | undefined {
+  const [first] = cleanPath(marker).split('/')
+  // What the runner and Pachyderm have in the same folder.
+  if (first === 'out' || first === '.scratch')
+    return { message: `the marker cannot be "${first}"`, hint: 'write another name' }
+  try {
+    const path = storedPath(marker)
+    if (path === marker) return undefined
+    return { message: 'the marker is no clean name', hint: `write "${path}"` }
+  } catch {
+    const hint = 'write a name of printable ASCII without * ? [ ] { } ! ( ) @ + ^'
+    return { message: 'the marker is no file name', hint }
+  }
+}
+
 /**
  * The path an entry is stored under, relative to the root of the repository: `./a`, `/a` and `b/../a` are all `a`.
  *

@@ -21,8 +21,7 @@ export class FastImport {
 
   constructor(repository: string) {
     const config = [
-      // Blobs beyond this size are streamed into the pack, so that memory does not grow with the size of a file.
-      'core.bigFileThreshold=1m',
+      // Without any, more has to be hashed and written, which takes longer.
       'core.compression=1',
       // A checkpoint keeps its pack; to unpack it would take another process each time.
       'fastimport.unpackLimit=0',

@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync, readSync, statSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { TarspoutError } from '../errors.js'
+import { type PipeFilling, pipeFilling } from '../fifo/pipe-filling.js'
 
 /** What reads from a {@link FifoReader}: at most `want` bytes at a time, until `push` returns false. */
 export interface FifoConsumer {
@@ -55,6 +56,11 @@ export class FifoReader {
   /** How long the wait that goes on has lasted, in milliseconds. */
   get waitingMs(): number {
     return this.#waitsSince === undefined ? 0 : performance.now() - this.#waitsSince
+  }
+
+  /** How full the pipe is; zeros while it is not open. */
+  get filling(): PipeFilling {
+    return this.#fd === undefined ? { unread: 0, capacity: 0 } : pipeFilling(this.#fd)
   }
 
   /** @throws TarspoutError `ERR_FIFO_NOT_A_FIFO`; what open(2) says otherwise */

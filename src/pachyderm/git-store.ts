@@ -1,10 +1,11 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { open as openFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { TarspoutError } from '../errors.js'
 import { BlobReader } from './blob-reader.js'
 import type { CommitRecord, CommitStore } from './commit-store.js'
 import { FastImport, quotePath } from './fast-import.js'
+import { makeFolders } from './folders.js'
 import { git } from './git.js'
 import { Packs } from './packs.js'
 import { checkPaths, foldersOf, PathConflict } from './path-conflict.js'
@@ -66,7 +67,7 @@ export class GitStore implements CommitStore {
       throw fault(`the output branch cannot be ${MARKER_BRANCH}, where markers go`, path)
     await git(['check-ref-format', '--branch', branch])
     if (!existsSync(path) || readdirSync(path).length === 0) {
-      mkdirSync(path, { recursive: true })
+      makeFolders(path)
       await git(['init', '--quiet', '--bare', `--initial-branch=${branch}`, path])
     }
     const bare = await git(['--git-dir', path, 'rev-parse', '--is-bare-repository'], [128])
@@ -233,15 +234,15 @@ export class GitStore implements CommitStore {
   }
 
   async #addBlobs(path: string, blobs: readonly string[]): Promise<void> {
+    const check = ['--git-dir', this.path, 'cat-file', '--batch-check=%(objectsize)']
+    const sizes = (await git(check, [], blobs.map((blob) => `${blob}\n`).join(''))).trim().split('\n')
+    const size = sizes.reduce((sum, each) => sum + Number(each), 0)
+    await this.#git.write(`M 100644 inline ${quotePath(path)}\ndata ${size}\n`)
     this.#blobs ??= new BlobReader(this.path)
-    const chunks: Buffer[] = []
     for (const blob of blobs) {
-      const size = await this.#blobs.open(blob)
-      for await (const piece of this.#blobs.content(size)) chunks.push(piece)
+      for await (const piece of this.#blobs.content(await this.#blobs.open(blob)))
+        await this.#git.write(piece)
     }
-    const content = Buffer.concat(chunks)
-    await this.#git.write(`M 100644 inline ${quotePath(path)}\ndata ${content.length}\n`)
-    await this.#git.write(content)
     await this.#git.write('\n')
   }
 

@@ -1,12 +1,14 @@
 import { TarspoutError } from '../errors.js'
 import { runProgram } from './program.js'
 
+// Blobs beyond this size are streamed by every git, so that memory does not grow with the size of a file.
+const CONFIG = { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'core.bigFileThreshold', GIT_CONFIG_VALUE_0: '1m' }
+
 /** The environment for git: the caller's, without what would point git at another repository. */
 export function gitEnvironment(): NodeJS.ProcessEnv {
-  const environment = { ...process.env, LC_ALL: 'C' }
-  for (const name of Object.keys(environment))
-    if (name.startsWith('GIT_')) delete (environment as NodeJS.ProcessEnv)[name]
-  return environment
+  const environment: NodeJS.ProcessEnv = { ...process.env, LC_ALL: 'C' }
+  for (const name of Object.keys(environment)) if (name.startsWith('GIT_')) delete environment[name]
+  return { ...environment, ...CONFIG }
 }
 
 /**

@@ -6,11 +6,15 @@ import { inputOf, Processor, type ProcessorEvent } from './processor.js'
 import type { ReaderGeneration, ReceiverProgress } from './receiver.js'
 import { Runner, type RunnerEvent } from './runner.js'
 import type { PipelineSpec } from './spec.js'
+import { Workspace } from './workspace.js'
 
 export interface LocalRunOptions {
   /** Run the commands in their images with this program, `docker` or `podman`. */
   container?: string | undefined
+  /** Folder that holds the spout's `pfs`; a temporary one by default. */
   root?: string | undefined
+  /** Default 0o600. */
+  fifoMode?: number | undefined
   generation?: ReaderGeneration | undefined
   commits?: number | undefined
 }
@@ -108,6 +112,8 @@ export class LocalRun {
       stores.push(store)
       return store
     }
+    const { root, fifoMode, ...more } = options
+    const workspace = new Workspace(root, fifoMode) // before a repository is made
     try {
       const { outputBranch: branch, spout } = this.#spout
       const store: CommitStore =
@@ -143,7 +149,8 @@ export class LocalRun {
       const runner = new Runner({
         spec: this.#spout,
         store,
-        ...options,
+        workspace,
+        ...more,
         onEvent: show(this.#spout.name, result),
       })
       this.#runner = runner
@@ -155,6 +162,7 @@ export class LocalRun {
       for (const each of processors) each.stop()
       for (const each of processors) await each.drain()
       for (const each of stores) await each.close()
+      workspace.remove()
     }
     if (fatal) throw fatal.error
   }

@@ -154,7 +154,7 @@ export class Processor {
     const { spec, store, onEvent } = this.#options
     const name = this.#input.name
     for (let attempt = 1; ; attempt++) {
-      const workspace = new Workspace(undefined)
+      const workspace = new Workspace()
       try {
         const input = join(workspace.pfs, name)
         const out = join(workspace.pfs, 'out')

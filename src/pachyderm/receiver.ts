@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { TarspoutError } from '../errors.js'
+import type { PipeFilling } from '../fifo/pipe-filling.js'
 import { ArchiveParser, type ArchiveParserOptions } from './archive-parser.js'
 import { Backoff } from './backoff.js'
 import type { CommitRecord, CommitStore } from './commit-store.js'
@@ -38,6 +39,8 @@ export interface ReceiverProgress {
   readonly waitedMs: number
   /** How long the wait that goes on has lasted, in milliseconds; 0 if there is none. */
   readonly waitingMs: number
+  /** How full the pipe is. */
+  readonly filling: PipeFilling
 }
 
 export interface ReceiverOptions {
@@ -96,8 +99,8 @@ export class Receiver {
   }
 
   get progress(): ReceiverProgress {
-    const { bytes, waitedMs, waitingMs } = this.#fifo
-    return { bytes, waitedMs, waitingMs, archiveBytes: this.#archive.tarBytes }
+    const { bytes, waitedMs, waitingMs, filling } = this.#fifo
+    return { bytes, waitedMs, waitingMs, filling, archiveBytes: this.#archive.tarBytes }
   }
 
   /**

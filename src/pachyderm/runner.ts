@@ -6,7 +6,7 @@ import type { CommitStore } from './commit-store.js'
 import { type ReaderGeneration, Receiver, type ReceiverEvent, type ReceiverProgress } from './receiver.js'
 import type { PipelineSpec } from './spec.js'
 import { UserCode, type UserCodeExit } from './user-code.js'
-import { makeFifo, Workspace } from './workspace.js'
+import type { Workspace } from './workspace.js'
 
 export type RunnerEvent =
   | ReceiverEvent
@@ -29,8 +29,7 @@ export type RunnerEvent =
 export interface RunnerOptions {
   spec: PipelineSpec
   store: CommitStore
-  /** Folder that holds `pfs`; a temporary one by default. */
-  root?: string | undefined
+  workspace: Workspace
   /** Run the command in its image with this program, `docker` or `podman`. */
   container?: string | undefined
   /** Default `1.11.3`. */
@@ -85,7 +84,7 @@ export class Runner {
    * @throws TarspoutError `ERR_STORE`, `ERR_STATE` (the root is in use); what spawn says of a command that is not there
    */
   async run(): Promise<void> {
-    const workspace = new Workspace(this.#options.root)
+    const { workspace } = this.#options
     try {
       while (!this.#stop.signal.aborted && (await this.#runSpout(workspace)) === 'again') {
         await this.#backoff.pause(this.#stop.signal)
@@ -93,7 +92,6 @@ export class Runner {
     } finally {
       this.#code?.kill()
       await this.#code?.exit
-      workspace.remove()
     }
   }
 
@@ -111,7 +109,7 @@ export class Runner {
     const scratch = workspace.makeScratch()
     try {
       const path = join(scratch, 'out')
-      await makeFifo(path)
+      await workspace.makeFifo(path)
       workspace.link('out', path)
       if (marker !== undefined) await this.#pullMarker(workspace, scratch, marker)
       const left = this.#options.commits === undefined ? undefined : this.#options.commits - this.commits
@@ -128,6 +126,7 @@ export class Runner {
       if (this.#stop.signal.aborted) return 'done'
       const received = receiver.run()
       const code = this.#keepRunning(workspace, receiver)
+      code.catch(() => receiver.stop()) // the command cannot be started
       try {
         await received
         return 'done'
@@ -170,10 +169,7 @@ export class Runner {
       onEvent({ event: 'start', pid: code.pid, cmd: spec.transform.cmd, pfs: workspace.pfs })
       const exit = await code.exit
       if (this.#receiver !== receiver) return
-      if (exit.error) {
-        receiver.stop()
-        throw exit.error
-      }
+      if (exit.error) throw exit.error
       const restarts = !this.#isFinal(exit)
       this.#isFailing = restarts
       if (!this.#stop.signal.aborted) {

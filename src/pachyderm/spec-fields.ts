@@ -3,7 +3,7 @@
  * checks and of the JSON schema.
  */
 export type FieldType =
-  | { readonly type: 'string'; readonly pattern?: RegExp; readonly values?: readonly string[] }
+  | { readonly type: 'string'; readonly pattern?: RegExp }
   | { readonly type: 'boolean' | 'any' }
   | { readonly type: 'integer' | 'number'; readonly min?: number }
   | { readonly type: 'list'; readonly of: FieldType }

@@ -31,6 +31,8 @@ export interface SpecFault {
   readonly snippet: string
 }
 
+const SNIPPET_LENGTH = 160
+
 /** A text with its lines, and the faults found in it. */
 export class SpecSource {
   readonly text: string
@@ -53,10 +55,15 @@ export class SpecSource {
     const newline = this.text.indexOf('\n', start)
     const line = this.text.slice(lineStart, newline < 0 ? undefined : newline).replace(/\r$/, '')
     const column = start - lineStart
-    const carets = '^'.repeat(Math.max(1, Math.min(end - start, line.length - column)))
-    const snippet = `${line.replaceAll('\t', ' ')}\n${' '.repeat(column)}${carets}`
+    // Of an endless line, what is around the place.
+    const from = line.length > SNIPPET_LENGTH ? Math.max(0, column - SNIPPET_LENGTH / 2) : 0
+    const shown = line.slice(from, from + SNIPPET_LENGTH).replace(/\p{Cc}/gu, ' ')
+    const carets = '^'.repeat(Math.max(1, Math.min(end - start, shown.length - column + from)))
+    const snippet = `${shown}\n${' '.repeat(column - from)}${carets}`
     const number = this.text.slice(0, lineStart).split('\n').length
-    this.#faults.push({ at: start, line: number, column: column + 1, message, hint, snippet })
+    // What a name in the text says must not command the terminal.
+    const plain = message.replace(/\p{Cc}/gu, '\ufffd')
+    this.#faults.push({ at: start, line: number, column: column + 1, message: plain, hint, snippet })
   }
 }
 

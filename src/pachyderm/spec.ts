@@ -1,3 +1,4 @@
+import { markerFault } from './entry-path.js'
 import { readJson } from './json-reader.js'
 import { camelCase, type Fields, type FieldType, PIPELINE_NAME, SPEC_FIELDS } from './spec-fields.js'
 import {
@@ -76,6 +77,8 @@ function checkType(source: SpecSource, node: SpecNode, type: FieldType, name: st
       return plain(node)
     case 'string': {
       if (node.kind !== 'scalar' || typeof node.value !== 'string') return wrong(quoteHint(node, name))
+      if (node.value.includes('\0'))
+        return source.fault(node.range, `${name} has a NUL character`, 'remove it')
       if (type.pattern && !type.pattern.test(node.value)) {
         return source.fault(
           node.range,
@@ -183,6 +186,10 @@ function checkRules(source: SpecSource, root: SpecNode): void {
     if (cmd === undefined || (cmd.value.kind === 'list' && cmd.value.items.length === 0)) {
       const at = cmd?.keyRange ?? place('transform')?.keyRange ?? whole
       source.fault(at, 'the transform has no command', 'write "cmd": ["program", "argument"]')
+    } else if (cmd.value.kind === 'list') {
+      const [program] = cmd.value.items
+      if (program?.kind === 'scalar' && (program.value === '' || program.value === null))
+        source.fault(program.range, 'the command has no program', 'write its name')
     }
   }
   const refuse = (path: string[], message: string, hint = 'remove it') => {
@@ -218,14 +225,8 @@ function checkRules(source: SpecSource, root: SpecNode): void {
   }
   const marker = place('spout', 'marker')?.value
   if (marker?.kind === 'scalar' && typeof marker.value === 'string' && marker.value !== '') {
-    if (marker.value === 'out') source.fault(marker.range, 'the marker cannot be "out"', 'write another name')
-    if (!/^[ -~]+$/.test(marker.value) || /[*?[\]{}!()@+^]/.test(marker.value)) {
-      source.fault(
-        marker.range,
-        'the marker is no file name',
-        'write a name of printable ASCII without * ? [ ] { } ! ( ) @ + ^',
-      )
-    }
+    const fault = markerFault(marker.value)
+    if (fault) source.fault(marker.range, fault.message, fault.hint)
   }
 }
 

@@ -1,6 +1,8 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { statSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import { TarspoutError } from '../errors.js'
 import type { PipelineSpec } from './spec.js'
 
 // setPipelineDefaults of Pachyderm.
@@ -33,12 +35,20 @@ export class UserCode {
   readonly #container: { program: string; name: string } | undefined
   #hasEnded = false
 
+  /** @throws TarspoutError `ERR_SPEC` for a working_dir that is not there; what spawn says of arguments that no program can get */
   constructor({ transform, pfs, env, container, onLine }: UserCodeOptions) {
+    const { workingDir } = transform
+    if (container === undefined && workingDir !== undefined && !isFolder(workingDir)) {
+      // spawn would say that the program is not there.
+      throw new TarspoutError('ERR_SPEC', `working_dir ${workingDir} is no folder on this host`, {
+        path: workingDir,
+      })
+    }
     const options: SpawnOptions = { stdio: ['pipe', 'pipe', 'pipe'], detached: true }
     if (container === undefined) {
       const [program = '', ...args] = transform.cmd
       const environment = { ...process.env, ...env(pfs), PFS_DIR: pfs }
-      this.#child = spawn(program, args, { ...options, cwd: transform.workingDir, env: environment })
+      this.#child = spawn(program, args, { ...options, cwd: workingDir, env: environment })
     } else {
       this.#container = { program: container, name: `tarspout-${randomUUID()}` }
       this.#child = spawn(
@@ -83,6 +93,10 @@ export class UserCode {
       spawn(program, ['rm', '--force', name], { stdio: 'ignore', detached: true }).on('error', () => {})
     }
   }
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
 }
 
 function containerArguments(

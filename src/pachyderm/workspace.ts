@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, symlinkSync } from 'node:fs'
+import { chmodSync, existsSync, lstatSync, mkdtempSync, rmdirSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { TarspoutError } from '../errors.js'
+import { makeFolders } from './folders.js'
 import { runProgram } from './program.js'
 
 /** The folders that Pachyderm gives a pipeline, under `<root>/pfs`; a temporary root goes with it. */
@@ -11,14 +12,24 @@ export class Workspace {
   readonly #isTemporary: boolean
   readonly #made: string[] = []
   readonly #links: string[] = []
+  readonly #fifoMode: number
 
-  /** @param root `/` serves programs that have `/pfs/out` written into them; by default a new temporary folder. */
-  constructor(root: string | undefined) {
+  /**
+   * @param root `/` serves programs that have `/pfs/out` written into them; by default a new temporary folder.
+   * @param fifoMode whom the FIFO lets in; the folders that are made can be entered by the same
+   * @throws what mkdir(2) says
+   */
+  constructor(root?: string, fifoMode = 0o600) {
+    this.#fifoMode = fifoMode
     this.#isTemporary = root === undefined
     this.root = root === undefined ? mkdtempSync(join(tmpdir(), 'tarspout-')) : resolve(root)
-    this.#makeFolder(this.root)
-    this.#makeFolder(this.pfs)
-    this.#makeFolder(join(this.pfs, '.scratch'))
+    try {
+      if (this.#isTemporary) this.#letIn(this.root)
+      this.#makeFolder(join(this.pfs, '.scratch'))
+    } catch (error) {
+      this.remove()
+      throw error
+    }
   }
 
   /** What `PFS_DIR` is set to. */
@@ -26,17 +37,24 @@ export class Workspace {
     return join(this.root, 'pfs')
   }
 
-  /** A new scratch folder (0700). */
+  /** A new scratch folder. */
   makeScratch(): string {
     const path = join(this.pfs, '.scratch', randomUUID())
-    mkdirSync(path, { mode: 0o700 })
+    this.#makeFolder(path)
     return path
+  }
+
+  async makeFifo(path: string): Promise<void> {
+    const mode = this.#fifoMode.toString(8)
+    const { status, complaint } = await runProgram('mkfifo', ['-m', mode, path])
+    if (status !== 0)
+      throw new TarspoutError('ERR_STATE', complaint || `mkfifo ended with ${status}`, { path })
   }
 
   /** `<pfs>/<name>` leads to `target` from now on. A dangling link is replaced, anything else is left alone. */
   link(name: string, target: string): void {
     const path = join(this.pfs, name)
-    mkdirSync(dirname(path), { recursive: true })
+    this.#makeFolder(dirname(path))
     const there = lstatSync(path, { throwIfNoEntry: false })
     if (there?.isSymbolicLink() && (this.#links.includes(path) || !existsSync(path))) rmSync(path)
     else if (there !== undefined) {
@@ -63,14 +81,14 @@ export class Workspace {
   }
 
   #makeFolder(path: string): void {
-    if (existsSync(path)) return
-    mkdirSync(path, { mode: 0o700, recursive: true })
-    this.#made.push(path)
+    const before = this.#made.length
+    makeFolders(path, 0o700, this.#made)
+    for (const made of this.#made.slice(before)) this.#letIn(made)
   }
-}
 
-/** Makes a FIFO that only its owner may open. */
-export async function makeFifo(path: string): Promise<void> {
-  const { status, complaint } = await runProgram('mkfifo', ['-m', '600', path])
-  if (status !== 0) throw new TarspoutError('ERR_STATE', complaint || `mkfifo ended with ${status}`, { path })
+  #letIn(path: string): void {
+    const group = this.#fifoMode & 0o060 ? 0o050 : 0
+    const others = this.#fifoMode & 0o006 ? 0o005 : 0
+    chmodSync(path, 0o700 | group | others)
+  }
 }
