@@ -10,6 +10,7 @@ const short: readonly [fault: string, archives: number][] = [
   ['finishes in 0 to 20 ms', 20],
   ['closes often, reopens at once', 12],
   ['closes, reopens in 20 ms', 20],
+  ['small archives 2 ms apart, closes, reopens at once', 60],
   ['closes, comes back from errors in 1 ms', 20],
   ['killed at a byte', 20],
   ['killed while finishing', 20],

@@ -14,6 +14,7 @@ constexpr int64_t kMs = 1'000'000;
 constexpr int64_t kSettleNs =
     2 * kMs;  // a read that was going on when the end was seen is reported by then
 constexpr int64_t kLingerNs = 2 * kMs;  // 1.11.0-2 finishes a commit only if a writer is there then
+constexpr int64_t kAskNs = 100 * kMs;   // and longer if it has not looked for one yet
 constexpr int64_t kReaderGoneNs = 50 * kMs;  // without a reader for so long: start over
 constexpr int64_t kHoldNs = 100 * kMs;       // for a reader to see the end of file after a cut
 constexpr int64_t kLeftoverNs = 100 * kMs;   // the same, after a dead writer's bytes were taken
@@ -564,10 +565,13 @@ bool Channel::Holding(int64_t now) {
 }
 
 bool Channel::Lingering(int64_t now) {
-  if (now < linger_until_) {
-    WakeAt(linger_until_);
+  const bool is_awaited = asks_for_writer_ && !trail_.IsTouched();
+  const int64_t until = linger_until_ + (is_awaited ? kAskNs : 0);
+  if (now < until) {
+    WakeAt(until);
     return false;
   }
+  asks_for_writer_ = trail_.HasAskedForWriter();
   CloseWriteEnd();
   Enter(State::kIdle);
   return true;

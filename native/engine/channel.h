@@ -334,6 +334,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   bool path_changed_ = false;
   bool resumes_ = false;  // reopening in doubt: what was written before may still be in the pipe
   int64_t mark_ = 0;      // the capacity of the pipe that was closed in doubt, if no new one has it
+  bool asks_for_writer_ = false;  // the reader of the last archive did, before it was finished
   bool foreign_told_ = false;
   int quiet_archives_ = 0;
   int64_t last_consumed_ = 0;

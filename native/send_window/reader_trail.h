@@ -55,6 +55,8 @@ class ReaderTrail {
   // Nothing was seen that could matter.
   bool IsUntouched() const { return !first_read_ || (quiet_ && !doubtful_); }
   bool IsTouched() const { return path_ != Path::kNone; }
+  // As 1.11.0-2 does.
+  bool HasAskedForWriter() const { return path_ == Path::kOpen || path_ == Path::kOpenClose; }
   bool IsRead() const { return is_read_; }
   bool IsDoubtful() const { return doubtful_; }
   // Nothing at all was seen of readers but reads.

@@ -31,6 +31,8 @@ class Reader {
         backoff_ms_(options.Number("--backoff-ms", 250)),
         backoff_max_ms_(options.Number("--backoff-max-ms", 22500)),
         commits_(options.Number("--commits", 0)),
+        ask_late_at_(options.Number("--ask-late-at", 0)),
+        ask_late_ms_(options.Number("--ask-late-ms", 0)),
         exit_on_error_(options.Text("--on-error", generation_ == "C" ? "exit" : "reopen") ==
                        "exit") {}
 
@@ -90,6 +92,7 @@ class Reader {
     const Status status = ReadEntries(tar, nullptr, &commit);
     if (EndsProcess(status)) return status;
     if (status == Status::kEof) {
+      if (commit != nullptr && ++archives_ == ask_late_at_) SleepUs(ask_late_ms_ * 1000);
       if (const Status waited = source_.OpenAndWait(); waited != Status::kOk) return waited;
     }
     if (commit != nullptr) Finish(*commit, status);
@@ -173,6 +176,10 @@ class Reader {
   int64_t backoff_ms_;
   int64_t backoff_max_ms_;
   int64_t commits_;
+  // Generation B: after which archive it looks for a writer late, and how late.
+  int64_t ask_late_at_;
+  int64_t ask_late_ms_;
+  int64_t archives_ = 0;
   bool exit_on_error_;
 };
 

@@ -1,7 +1,16 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import test, { type ExecutionContext } from 'ava'
 import type { Spout, SpoutOptions } from 'tarspout'
-import { archiveSize, fifoFor, HeldReader, pattern, readArchive, spoutFor, until } from '../api/support.js'
+import {
+  archiveSize,
+  fifoFor,
+  HeldReader,
+  pattern,
+  readArchive,
+  spoutFor,
+  standInFor,
+  until,
+} from '../api/support.js'
 
 // Rule 4 of docs/delivery.md: what becomes of the bytes in the pipe when their reader left in the middle.
 
@@ -73,4 +82,19 @@ test('what a kept pipe holds of an archive given up is not joined to the next on
   await isWhole(t, await reader.take(size))
   await next
   t.is(spout.stats().opens, 3, 'it found the pipe, and left it again for the reader to see the end of file')
+})
+
+test('a reader that is late to look for a writer still finds one, and finishes its last commit', async (t) => {
+  const fifo = fifoFor(t)
+  const reader = standInFor(t, fifo, 'B', '--ask-late-at', '3', '--ask-late-ms', '30')
+  const spout = await spoutFor(t, fifo)
+  for (let i = 0; i < 3; i++) {
+    const commit = spout.beginCommit()
+    commit.add(`entry-${i}`, pattern(1000))
+    await commit.end()
+  }
+  await spout.close()
+  t.timeout(10_000)
+  await reader.event('finished 3')
+  t.is((await reader.stop()).length, 3)
 })

@@ -53,6 +53,8 @@ const closing = (percent: number, reopenUs: number, ...more: string[]) => [
 // Of one archive in five, so that a thousand of them take seconds, not minutes.
 const slow = ['--read-delay-us', us(40), '--read-max', '4096', '--read-percent', '20']
 
+const alone = { everyMs: 2, limits: { maxEntries: 3, maxBytes: 3000 } }
+
 export const faults: readonly Fault[] = [
   { name: 'none' },
   { name: 'finishes in 0 to 20 ms', reader: ['--finish-max-ms', ms(20)] },
@@ -63,6 +65,28 @@ export const faults: readonly Fault[] = [
     reader: ['--finish-ms', ms(50)],
     everyMs: 20,
     limits: { maxEntries: 3, maxBytes: 3000 },
+  },
+  // Alone on their way, so that the thread that ends them writes them.
+  { name: 'small archives 2 ms apart', ...alone },
+  {
+    ...alone,
+    name: 'small archives 2 ms apart, closes, reopens at once',
+    strikes: true,
+    reader: ['--close-within', '5000', '--close-percent', '10', '--reopen-us', us(0)],
+  },
+  {
+    ...alone,
+    name: 'small archives 2 ms apart, killed at a byte',
+    strikes: true,
+    losesRead: true,
+    reader: ['--kill-within', '5000', '--kill-percent', '5'],
+  },
+  {
+    ...alone,
+    name: 'small archives 2 ms apart, prober each 3 ms',
+    strikes: true,
+    mayReject: true,
+    prober: ['--every-us', us(3000)],
   },
   { name: 'starts late', reader: ['--start-ms', ms(700)] },
   { name: 'slow reads', reader: slow },
