@@ -70,7 +70,7 @@ export interface NativeChannel {
   /** Bytes as they are. Up to 16 KiB are copied, more are borrowed until they are released. */
   append(bytes: Uint8Array): Verdict
   /** The end-of-archive marker (not on a raw channel); the archive is whole. Whether there is room for more. */
-  finish(): boolean
+  finish(isAlone: boolean): boolean
   /** Takes the open archive back. `insideBody`: the last entry's body is not complete. */
   abortOpen(insideBody: boolean): void
   /** Report when there is room again. */

@@ -168,7 +168,6 @@ class Port : public std::enable_shared_from_this<Port> {
   size_t pushed_ = 0;  // of chunk_: handed over up to here
   std::vector<Item> items_;
   uint64_t archive_ = 0;
-  uint64_t settled_ = 0;  // the last archive that JavaScript heard the end of
   int64_t archive_bytes_ = 0;
   int64_t unflushed_ = 0;
 };
@@ -304,7 +303,6 @@ void Port::Report(napi_env env) {
       kind = tarspout::Report::Kind::kFailed;
       failure = Failure::kMemory;
     }
-    if (report.number != 0) settled_ = report.number;
     *out++ = static_cast<double>(kind);
     *out++ = static_cast<double>(failure);
     *out++ = static_cast<double>(report.number);
@@ -461,8 +459,10 @@ napi_value Port::Append(napi_env env, const napi_value* arguments) {
   return Accepted(env, static_cast<int64_t>(bytes.size));
 }
 
-// finish(): the end-of-archive marker (not on a raw channel) and the end of the archive.
-napi_value Port::Finish(napi_env env, const napi_value*) {
+// finish(isAlone): the end-of-archive marker (not on a raw channel) and the end of the archive.
+napi_value Port::Finish(napi_env env, const napi_value* arguments) {
+  bool is_alone = false;
+  napi_get_value_bool(env, arguments[0], &is_alone);
   if (!is_raw_) {
     Copy(kZeros, sizeof(kZeros));
     archive_bytes_ += sizeof(kZeros);
@@ -471,7 +471,7 @@ napi_value Port::Finish(napi_env env, const napi_value*) {
   }
   PushRange();
   items_.push_back({.kind = Item::Kind::kFinish});
-  if (!is_raw_ && settled_ + 1 == archive_ && archive_bytes_ <= kAloneBytes) {
+  if (is_alone && archive_bytes_ <= kAloneBytes) {
     unflushed_ = 0;
     channel_->PostAlone(&items_);
     Report(env);

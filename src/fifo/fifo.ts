@@ -189,7 +189,7 @@ export class FifoWriter {
     const end = deferred<void>()
     this.#consumed.set(this.#stretch, end)
     this.#channel.hold()
-    this.#channel.native.finish()
+    this.#channel.native.finish(false)
     if (goesOn) this.#channel.native.begin(++this.#stretch)
     try {
       await end.promise

@@ -384,7 +384,7 @@ export class Commit {
       return
     }
     this.#state = 'ending'
-    core.hasRoom = native.finish()
+    core.hasRoom = native.finish(core.isAlone())
     if (this.#markerHeader === undefined) core.open = undefined
     else if (this.#ended) core.beforeClose(this.#ended.promise)
   }
@@ -397,7 +397,7 @@ export class Commit {
       failed: (error) => this.failed(error),
     })
     core.channel.native.addEncoded(header, this.#marker)
-    core.hasRoom = core.channel.native.finish()
+    core.hasRoom = core.channel.native.finish(false)
   }
 
   #settle(receipt: Receipt): void {

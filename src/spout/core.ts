@@ -37,6 +37,7 @@ export class SpoutCore {
   readonly #closed = deferred<void>()
   #room: Deferred<void> | undefined
   #archives = 0
+  #wasAlone = false // in this turn of the event loop
   #beforeClose: Promise<unknown> = Promise.resolve()
   // What the channel's template has.
   #mode = 0o600
@@ -118,6 +119,19 @@ export class SpoutCore {
     this.#pending.set(archive, listener)
     this.channel.native.begin(archive)
     return archive
+  }
+
+  /**
+   * Whether nothing stands before the open archive, so that it may be written by end() itself. Once in a turn of the event loop:
+   * where many are ended at once, the engine gets them together.
+   */
+  isAlone(): boolean {
+    if (this.#pending.size > 1 || this.#wasAlone) return false
+    this.#wasAlone = true
+    setImmediate(() => {
+      this.#wasAlone = false
+    })
+    return true
   }
 
   /** The open archive was taken back: nobody waits for it. */
