@@ -120,7 +120,7 @@ async function compare() {
   const rounds = Number(options.rounds ?? (options.quick ? 1 : 3))
   if (!Number.isInteger(rounds) || rounds < 1) throw new RangeError('--rounds takes a whole number from 1')
   // Peers far from the best are compared with nobody, and timed for `restMs` only.
-  const pace = { warmMs: 300, timedMs: 150, restMs: 100 }
+  const pace = { warmMs: 400, timedMs: 300, restMs: 100 }
   const workloads = (options.only ?? workloadNames)
     .map(findWorkload)
     .filter((workload) => options.only || !options.quick || workload.quick)
