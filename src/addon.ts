@@ -69,7 +69,10 @@ export interface NativeChannel {
   addEncoded(header: Uint8Array, body: Uint8Array | undefined): Verdict
   /** Bytes as they are. Up to 16 KiB are copied, more are borrowed until they are released. */
   append(bytes: Uint8Array): Verdict
-  /** The end-of-archive marker (not on a raw channel); the archive is whole. Whether there is room for more. */
+  /**
+   * The end-of-archive marker (not on a raw channel); the archive is whole. Whether there is room for more. `isAlone`: a small one
+   * may be sent by this call, and its reports told before it returns.
+   */
   finish(isAlone: boolean): boolean
   /** Takes the open archive back. `insideBody`: the last entry's body is not complete. */
   abortOpen(insideBody: boolean): void

@@ -120,14 +120,17 @@ export class Commit {
   }
 
   /**
-   * Settles when add() may go on: room in the engine, no body being read, and the event loop had its turn. Rejects with what failed an entry since (each
-   * told once, in order), or the commit.
+   * Settles when add() may go on: room in the engine, no body being read, and the event loop had its turn. Rejects with what failed
+   * an entry since (each told once, in order), or the commit.
    */
   async ready(): Promise<void> {
     if (this.#state !== 'open') throw this.#wrongState('ready')
     if (this.#queue) await this.#bodiesRead()
     this.#throwErrors()
-    if (this.#core.turn.isOver) await this.#core.turn.next()
+    if (this.#core.turn.isOver) {
+      await this.#orFailure(this.#core.turn.next())
+      this.#throwErrors()
+    }
     if (this.#core.hasRoom) return
     await this.#orFailure(this.#core.room())
     this.#throwErrors()

@@ -37,7 +37,6 @@ export class SpoutCore {
   readonly #closed = deferred<void>()
   #room: Deferred<void> | undefined
   #archives = 0
-  #wasAlone = false // in this turn of the event loop
   #beforeClose: Promise<unknown> = Promise.resolve()
   // What the channel's template has.
   #mode = 0o600
@@ -126,12 +125,7 @@ export class SpoutCore {
    * where many are ended at once, the engine gets them together.
    */
   isAlone(): boolean {
-    if (this.#pending.size > 1 || this.#wasAlone) return false
-    this.#wasAlone = true
-    setImmediate(() => {
-      this.#wasAlone = false
-    })
-    return true
+    return this.#pending.size === 1 && this.turn.claim()
   }
 
   /** The open archive was taken back: nobody waits for it. */

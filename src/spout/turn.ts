@@ -4,29 +4,47 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 const TURN_MS = 2
 const ITEMS_PER_LOOK = 64
 
-/** The current turn of the event loop: how long entries have been added in it. */
+/** The current turn of the event loop: how long entries have been added in it, and what is to happen in it only once. */
 export class Turn {
   #items = 0
+  #isWatched = false
   #began: number | undefined // the first look in this turn
+  #isClaimed = false
   /** Whether it has lasted too long. */
   isOver = false
 
   /** Asked after each item: whether the event loop should have its turn. */
   count(): boolean {
     if (++this.#items % ITEMS_PER_LOOK !== 0) return false
+    this.#watch()
     const now = performance.now()
-    if (this.#began === undefined) {
-      this.#began = now
-      setImmediate(() => {
-        this.#began = undefined
-        this.isOver = false
-      })
-    } else if (now - this.#began > TURN_MS) this.isOver = true
+    this.#began ??= now
+    if (now - this.#began > TURN_MS) this.isOver = true
     return this.isOver
+  }
+
+  /** True the first time in a turn. */
+  claim(): boolean {
+    if (this.#isClaimed) return false
+    this.#watch()
+    this.#isClaimed = true
+    return true
   }
 
   /** Gives it its turn. */
   async next(): Promise<void> {
     await nextTurn()
+  }
+
+  // The next turn begins anew.
+  #watch(): void {
+    if (this.#isWatched) return
+    this.#isWatched = true
+    setImmediate(() => {
+      this.#isWatched = false
+      this.#began = undefined
+      this.#isClaimed = false
+      this.isOver = false
+    })
   }
 }

@@ -841,6 +841,16 @@ test('receipts say what was sent', async (t) => {
   })
 })
 
+test('ready() tells what failed the commit while the event loop had its turn', async (t) => {
+  const fifo = fifoFor(t)
+  const spout = await spoutFor(t, fifo, { highWaterMark: 1 << 30 })
+  const commit = spout.beginCommit()
+  for (let i = 0; commit.add(`entry-${i}`); i++); // there is room all the time
+  const ready = commit.ready()
+  commit.abort(new Error('on purpose'))
+  await t.throwsAsync(ready, { message: 'on purpose' })
+})
+
 test('a small commit that nothing stands before is in the pipe when end() returns', async (t) => {
   const fifo = fifoFor(t)
   const spout = await spoutFor(t, fifo, { connection: 'persistent' })
