@@ -63,6 +63,13 @@ export interface NativeChannel {
   begin(archive: number): void
   /** A regular file of the template. */
   add(name: string, body: Uint8Array | undefined): Verdict
+  /**
+   * Up to 128 regular files of the template at once, in an archive whose names have no folders: plain names of up to 100 characters,
+   * one behind the other, without a slash; bodies of up to 1 KiB likewise.
+   *
+   * @param sizes bytes of 16-bit numbers: of each entry, its name's characters and its body's bytes
+   */
+  addMany(names: string, sizes: Uint8Array, bodies: Uint8Array, count: number): Verdict
   /** Whether the clean path of what addEncoded() is to add is free: no folder or file of the open archive is in its way. */
   claimPath(path: string): boolean
   /** A header encoded elsewhere, a body or none, and its padding. */

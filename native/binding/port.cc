@@ -19,6 +19,7 @@
 #include "engine/arena.h"
 #include "engine/channel.h"
 #include "tar/header.h"
+#include "tar/packed_entries.h"
 #include "tar/path_set.h"
 #include "tar/plain_name.h"
 
@@ -40,7 +41,12 @@ const uint8_t kZeros[2 * tar::kBlockSize] = {};
 // What add() says, besides refusing.
 enum Verdict : int32_t { kRefused = -1, kMore = 0, kWait = 1 };
 
+// addMany(): 128 names of 100 bytes, and a NUL.
+constexpr size_t kNamesRoom = 12801;
+
 size_t Padding(size_t size) { return (tar::kBlockSize - size % tar::kBlockSize) % tar::kBlockSize; }
+
+size_t EntryBytes(size_t body_bytes) { return tar::kBlockSize + body_bytes + Padding(body_bytes); }
 
 int64_t IntOf(napi_env env, napi_value value) {
   int64_t number = 0;
@@ -69,6 +75,12 @@ Bytes BytesOf(napi_env env, napi_value value) {
   return {static_cast<uint8_t*>(data), data == nullptr ? 0 : size};
 }
 
+// A body and its padding.
+void PutCopy(Bytes body, uint8_t* out) {
+  if (body.size > 0) std::memcpy(out, body.data, body.size);
+  std::memset(out + body.size, 0, Padding(body.size));
+}
+
 // Borrowed bodies whose last segment was dropped, on any thread, until JavaScript's thread lets go
 // of them.
 struct Returned {
@@ -94,6 +106,7 @@ class Port : public std::enable_shared_from_this<Port> {
   static napi_value Open(napi_env env, napi_callback_info info);
 
  private:
+  using Urgency = Channel::Urgency;
   using Method = napi_value (Port::*)(napi_env, const napi_value* arguments);
 
   template <Method method>
@@ -127,6 +140,7 @@ class Port : public std::enable_shared_from_this<Port> {
   napi_value SetTemplate(napi_env env, const napi_value* arguments);
   napi_value Begin(napi_env env, const napi_value* arguments);
   napi_value Add(napi_env env, const napi_value* arguments);
+  napi_value AddMany(napi_env env, const napi_value* arguments);
   napi_value AddEncoded(napi_env env, const napi_value* arguments);
   napi_value ClaimPath(napi_env env, const napi_value* arguments);
   napi_value Append(napi_env env, const napi_value* arguments);
@@ -139,12 +153,15 @@ class Port : public std::enable_shared_from_this<Port> {
   napi_value Stats(napi_env env, const napi_value*);
   napi_value KeepAlive(napi_env env, const napi_value* arguments);
 
+  static bool IsSmall(std::string_view name, Bytes body);
+  void PutSmall(std::string_view name, Bytes body);
   uint8_t* Reserve(size_t size);
+  uint8_t* Room(size_t size);
   void Copy(const uint8_t* data, size_t size);
   void Borrow(napi_env env, napi_value body, Bytes bytes);
   void PutBody(napi_env env, napi_value body, Bytes bytes);
-  void PushRange();
-  void Flush(bool wake);
+  void Push();
+  void Flush(Urgency urgency);
   napi_value Accepted(napi_env env, int64_t bytes);
   void Report(napi_env env);
   void LetGo(napi_env env);
@@ -164,8 +181,9 @@ class Port : public std::enable_shared_from_this<Port> {
   tar::HeaderTemplate template_;
   tar::PathSet<PoolMemory> paths_;  // of the open archive
   std::shared_ptr<Chunk> chunk_;
-  size_t used_ = 0;    // of chunk_
-  size_t pushed_ = 0;  // of chunk_: handed over up to here
+  size_t used_ = 0;            // of chunk_
+  size_t pushed_ = 0;          // of chunk_: handed over up to here
+  size_t unpacked_bytes_ = 0;  // what lies between is packed, and makes so many
   std::vector<Item> items_;
   uint64_t archive_ = 0;
   int64_t archive_bytes_ = 0;
@@ -208,6 +226,11 @@ napi_value Port::Open(napi_env env, napi_callback_info info) {
   options.maps_pages = flag(3);
   options.spills = flag(4);
 
+  options.unpack = [unpacker = std::make_shared<tar::EntryUnpacker>()](
+                       std::span<const uint8_t> packed, size_t* at) {
+    return unpacker->Next(packed, at);
+  };
+
   auto port = std::make_shared<Port>(env, std::move(options), flag(5));
   int error = 0;
   const Failure failure = port->channel_->Start(&error);
@@ -230,6 +253,7 @@ napi_value Port::Open(napi_env env, napi_callback_info info) {
   port->Expose<&Port::SetTemplate>(env, object, "setTemplate");
   port->Expose<&Port::Begin>(env, object, "begin");
   port->Expose<&Port::Add>(env, object, "add");
+  port->Expose<&Port::AddMany>(env, object, "addMany");
   port->Expose<&Port::AddEncoded>(env, object, "addEncoded");
   port->Expose<&Port::ClaimPath>(env, object, "claimPath");
   port->Expose<&Port::Append>(env, object, "append");
@@ -388,6 +412,7 @@ napi_value Port::SetTemplate(napi_env env, const napi_value* arguments) {
   fixed.mtime_s = IntOf(env, arguments[1]);
   fixed.uid = IntOf(env, arguments[2]);
   fixed.gid = IntOf(env, arguments[3]);
+  if (unpacked_bytes_ > 0) Push();  // what was packed keeps the template it was added with
   napi_value result = nullptr;
   napi_get_boolean(env, template_.Set(fixed), &result);
   return result;
@@ -398,7 +423,7 @@ napi_value Port::Begin(napi_env env, const napi_value* arguments) {
   archive_ = static_cast<uint64_t>(IntOf(env, arguments[0]));
   archive_bytes_ = 0;
   paths_.Clear();
-  PushRange();
+  Push();
   items_.push_back({.kind = Item::Kind::kBegin, .number = archive_});
   return nullptr;
 }
@@ -412,8 +437,13 @@ napi_value Port::Add(napi_env env, const napi_value* arguments) {
   const Bytes body = BytesOf(env, arguments[1]);
   const std::string_view text(name, name_bytes);
   // A full buffer may mean a cut name.
-  if (name_bytes + 4 >= sizeof(name) || (checks_names_ && !tar::IsPlainName(text))) {
-    return NumberOf(env, kRefused);
+  if (name_bytes + 4 >= sizeof(name)) return NumberOf(env, kRefused);
+  const bool is_plain = tar::IsPlainName(text);
+  if (checks_names_ && !is_plain) return NumberOf(env, kRefused);
+  if (is_plain && IsSmall(text, body)) {
+    if (checks_names_ && !paths_.AddFile(text)) return NumberOf(env, kRefused);
+    PutSmall(text, body);
+    return Accepted(env, static_cast<int64_t>(EntryBytes(body.size)));
   }
   const size_t copied = body.size <= kCopyBytes ? body.size + Padding(body.size) : 0;
   uint8_t* header = Reserve(tar::kBlockSize + copied);
@@ -422,7 +452,32 @@ napi_value Port::Add(napi_env env, const napi_value* arguments) {
   if (checks_names_ && !paths_.AddFile(text)) return NumberOf(env, kRefused);
   used_ += tar::kBlockSize;
   PutBody(env, arguments[1], body);
-  return Accepted(env, static_cast<int64_t>(tar::kBlockSize + body.size + Padding(body.size)));
+  return Accepted(env, static_cast<int64_t>(EntryBytes(body.size)));
+}
+
+// addMany(names, sizes, bodies, count): entries of the template, small and with plain names without
+// a slash, in an archive without folders. Names and bodies are one behind the other; sizes has a
+// name's and a body's in turn.
+napi_value Port::AddMany(napi_env env, const napi_value* arguments) {
+  char names[kNamesRoom];
+  size_t names_bytes = 0;
+  napi_get_value_string_latin1(env, arguments[0], names, sizeof(names), &names_bytes);
+  const Bytes sizes = BytesOf(env, arguments[1]);
+  Bytes bodies = BytesOf(env, arguments[2]);
+  const auto count = static_cast<size_t>(IntOf(env, arguments[3]));
+  std::string_view rest(names, names_bytes);
+  int64_t bytes = 0;
+  for (size_t i = 0; i < count; ++i) {
+    uint16_t size[2];
+    std::memcpy(size, sizes.data + i * sizeof(size), sizeof(size));
+    const std::string_view name = rest.substr(0, size[0]);
+    if (checks_names_) paths_.AddFile(name);
+    PutSmall(name, {bodies.data, size[1]});
+    rest.remove_prefix(name.size());
+    bodies.data += size[1];
+    bytes += static_cast<int64_t>(EntryBytes(size[1]));
+  }
+  return Accepted(env, bytes);
 }
 
 // claimPath(path): whether the clean path of an entry that addEncoded() is to add is free for a
@@ -469,14 +524,14 @@ napi_value Port::Finish(napi_env env, const napi_value* arguments) {
     unflushed_ += sizeof(kZeros);
     channel_->counters.accepted += sizeof(kZeros);
   }
-  PushRange();
+  Push();
   items_.push_back({.kind = Item::Kind::kFinish});
   if (is_alone && archive_bytes_ <= kAloneBytes) {
     unflushed_ = 0;
     channel_->PostAlone(&items_);
     Report(env);
   } else {
-    Flush(true);
+    Flush(Urgency::kNow);
   }
   napi_value result = nullptr;
   napi_get_boolean(env, channel_->HasRoom(), &result);
@@ -487,14 +542,14 @@ napi_value Port::Finish(napi_env env, const napi_value* arguments) {
 napi_value Port::AbortOpen(napi_env env, const napi_value* arguments) {
   bool inside_body = false;
   napi_get_value_bool(env, arguments[0], &inside_body);
-  PushRange();
+  Push();
   items_.push_back({.kind = Item::Kind::kAbort, .inside_body = inside_body});
-  Flush(true);
+  Flush(Urgency::kNow);
   return nullptr;
 }
 
 napi_value Port::WantRoom(napi_env, const napi_value*) {
-  Flush(true);
+  Flush(Urgency::kNow);
   channel_->WantRoom();
   return nullptr;
 }
@@ -531,10 +586,44 @@ napi_value Port::KeepAlive(napi_env env, const napi_value* arguments) {
 // ---- memory
 // --------------------------------------------------------------------------------------------------------
 
-// Room for `size` bytes in one piece (at most a chunk); used_ is not moved.
+// Whether PutSmall() takes an entry with this plain name.
+bool Port::IsSmall(std::string_view name, Bytes body) {
+  return name.size() <= tar::kNameField.width && body.size <= tar::kMostPackedBody;
+}
+
+// The engine encodes it, unless the archive may be sent on this thread.
+void Port::PutSmall(std::string_view name, Bytes body) {
+  if (archive_bytes_ <= kAloneBytes) {
+    const size_t bytes = EntryBytes(body.size);
+    uint8_t* out = Reserve(bytes);
+    template_.Encode(name, static_cast<int64_t>(body.size), out);
+    PutCopy(body, out + tar::kBlockSize);
+    used_ += bytes;
+    return;
+  }
+  if (unpacked_bytes_ == 0) Push();
+  const size_t bytes = tar::PackedBytes(name, body.size);
+  uint8_t* out = Room(tar::kPackedTemplateBytes + bytes);
+  if (used_ == pushed_) {
+    tar::PackTemplate(template_, out);
+    out += tar::kPackedTemplateBytes;
+    used_ += tar::kPackedTemplateBytes;
+  }
+  tar::PackEntry(name, {body.data, body.size}, out);
+  used_ += bytes;
+  unpacked_bytes_ += EntryBytes(body.size);
+}
+
+// Room in which bytes are put as they are to be written.
 uint8_t* Port::Reserve(size_t size) {
+  if (unpacked_bytes_ > 0) Push();
+  return Room(size);
+}
+
+// Room for `size` bytes in one piece (at most a chunk); used_ is not moved.
+uint8_t* Port::Room(size_t size) {
   if (!chunk_ || Chunk::kSize - used_ < size) {
-    PushRange();
+    Push();
     chunk_ = TakeChunk();
     used_ = pushed_ = 0;
   }
@@ -543,7 +632,7 @@ uint8_t* Port::Reserve(size_t size) {
 
 void Port::Copy(const uint8_t* data, size_t size) {
   while (size > 0) {
-    if (!chunk_ || used_ == Chunk::kSize) Reserve(1);
+    Reserve(1);
     const size_t part = std::min(size, Chunk::kSize - used_);
     std::memcpy(chunk_->data + used_, data, part);
     used_ += part;
@@ -553,7 +642,7 @@ void Port::Copy(const uint8_t* data, size_t size) {
 }
 
 void Port::Borrow(napi_env env, napi_value body, Bytes bytes) {
-  PushRange();
+  Push();
   napi_ref reference = nullptr;
   napi_create_reference(env, body, 1, &reference);
   const auto give_back = [returned = returned_, reference, bytes, archive = archive_](const void*) {
@@ -568,9 +657,7 @@ void Port::Borrow(napi_env env, napi_value body, Bytes bytes) {
 void Port::PutBody(napi_env env, napi_value body, Bytes bytes) {
   const size_t padding = Padding(bytes.size);
   if (bytes.size <= kCopyBytes) {
-    uint8_t* out = Reserve(bytes.size + padding);
-    if (bytes.size > 0) std::memcpy(out, bytes.data, bytes.size);
-    std::memset(out + bytes.size, 0, padding);
+    PutCopy(bytes, Reserve(bytes.size + padding));
     used_ += bytes.size + padding;
     return;
   }
@@ -578,18 +665,23 @@ void Port::PutBody(napi_env env, napi_value body, Bytes bytes) {
   Copy(kZeros, padding);
 }
 
-// What was encoded since the last push becomes a segment.
-void Port::PushRange() {
+// What was put into the chunk since the last push becomes a segment.
+void Port::Push() {
   if (used_ == pushed_) return;
-  items_.push_back(
-      {.kind = Item::Kind::kAppend, .segment = {chunk_->data + pushed_, used_ - pushed_, chunk_}});
+  const size_t size = used_ - pushed_;
+  Segment segment{chunk_->data + pushed_, size, chunk_};
+  if (unpacked_bytes_ > 0) {
+    segment.size = std::exchange(unpacked_bytes_, 0);
+    segment.packed_size = size;
+  }
+  items_.push_back({.kind = Item::Kind::kAppend, .segment = std::move(segment)});
   pushed_ = used_;
 }
 
-void Port::Flush(bool wake) {
-  PushRange();
+void Port::Flush(Urgency urgency) {
+  Push();
   unflushed_ = 0;
-  if (!items_.empty()) channel_->Post(&items_, wake);
+  if (!items_.empty()) channel_->Post(&items_, urgency);
 }
 
 napi_value Port::Accepted(napi_env env, int64_t bytes) {
@@ -601,7 +693,9 @@ napi_value Port::Accepted(napi_env env, int64_t bytes) {
   // Before it is whole, the engine sends an archive only once it has grown past the high water
   // mark.
   if (is_raw_ || !has_room || unflushed_ >= kFlushBytes)
-    Flush(is_raw_ || archive_bytes_ >= high_water_);
+    Flush(is_raw_                         ? Urgency::kNow
+          : archive_bytes_ >= high_water_ ? Urgency::kSoon
+                                          : Urgency::kLater);
   return NumberOf(env, has_room ? kMore : kWait);
 }
 

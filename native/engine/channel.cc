@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 namespace tarspout {
@@ -25,10 +26,11 @@ constexpr int64_t kMostAgainNs = 64 * kMs;  // longest pause before sending agai
 constexpr int kQuietArchives = 16;          // in a row, before several go out at once
 constexpr int64_t kWriteBytes = 256 << 10;  // per system call
 constexpr int64_t kPatienceNs = 100'000;    // JavaScript's thread looks so long for a receipt
-constexpr int kMostMisses = 6;              // in vain: tried again with each 64th archive only
-constexpr int64_t kBudgetBytes = 4 << 20;   // per step, so that one FIFO cannot starve the others
-constexpr size_t kPieces = 256;             // per system call; the kernel takes 1024 (IOV_MAX)
-constexpr int kTurns = 64;                  // states per step
+constexpr int64_t kNapNs = 400'000;
+constexpr int kMostMisses = 6;             // in vain: tried again with each 64th archive only
+constexpr int64_t kBudgetBytes = 4 << 20;  // per step, so that one FIFO cannot starve the others
+constexpr size_t kPieces = 256;            // per system call; the kernel takes 1024 (IOV_MAX)
+constexpr int kTurns = 64;                 // states per step
 constexpr int64_t kFirstPollNs = 10'000;
 constexpr int64_t kMostPollNs = 320'000;  // then reads are watched instead
 constexpr size_t kCutBytes = 256;  // half a header: no reader takes it for the end of an archive
@@ -89,9 +91,10 @@ Failure Channel::Start(int* error) {
   return Failure::kNone;
 }
 
-void Channel::Post(std::vector<Item>* items, bool wake) {
-  TakeOver(items);
-  if (wake && !is_scheduled.exchange(true)) engine_.Schedule(shared_from_this());
+void Channel::Post(std::vector<Item>* items, Urgency urgency) {
+  const bool is_awaited = TakeOver(items);
+  if (urgency == Urgency::kLater || (urgency == Urgency::kSoon && is_awaited)) return;
+  if (!is_scheduled.exchange(true)) engine_.Schedule(shared_from_this());
 }
 
 // Writing a little into an empty pipe costs less than waking the engine. A reader that waits takes
@@ -113,9 +116,12 @@ void Channel::PostAlone(std::vector<Item>* items) {
   if (!is_scheduled.exchange(true)) engine_.Schedule(shared_from_this());
 }
 
-void Channel::TakeOver(std::vector<Item>* items) {
+// True: the engine looks by itself soon.
+bool Channel::TakeOver(std::vector<Item>* items) {
+  bool is_awaited;
   {
     const std::lock_guard lock(mutex_);
+    is_awaited = is_awaited_;
     if (inbox_.empty()) {
       inbox_.swap(*items);
     } else {
@@ -123,6 +129,7 @@ void Channel::TakeOver(std::vector<Item>* items) {
     }
   }
   items->clear();
+  return is_awaited;
 }
 
 void Channel::WantRoom() {
@@ -197,7 +204,19 @@ int64_t Channel::Step(int64_t now) {
   }
   Publish();
   TellRoom();
+  AwaitItems(now);
   return wake_;
+}
+
+// More of a long archive is taken without being woken for it, which would cost JavaScript's thread
+// more than hundreds of entries: once the pipe has room, or after a nap.
+void Channel::AwaitItems(int64_t now) {
+  const bool is_blocked = stalled_since_ != 0;
+  const bool is_busy = is_streaming_ && state_ == State::kSending && (is_blocked || took_items_);
+  if (is_busy && !is_blocked) WakeAt(now + kNapNs);
+  const std::lock_guard lock(mutex_);
+  is_awaited_ = is_busy;
+  if (!is_busy && !inbox_.empty()) WakeAt(0);  // came without waking us
 }
 
 void Channel::TakeItems(int64_t now) {
@@ -210,33 +229,12 @@ void Channel::TakeItems(int64_t now) {
     wants_abort = std::exchange(wants_abort_, false);
     wants_detach = wants_detach_;
   }
+  took_items_ = !taken_.empty();
   for (Item& item : taken_) {
-    received_ += static_cast<int64_t>(item.segment.size);
-    if (is_discarding_) {
-      Discard(item);
-    } else if (is_streaming_) {
-      AdmitItem(&item, now);
+    if (item.segment.IsPacked() && options_.maps_pages) {
+      UnpackAll(item.segment, now);
     } else {
-      switch (item.kind) {
-        case Item::Kind::kAppend:
-          backlog_open_bytes_ += static_cast<int64_t>(item.segment.size);
-          break;
-        case Item::Kind::kFinish:
-          ++backlog_finished_;
-          backlog_open_bytes_ = 0;
-          break;
-        case Item::Kind::kAbort:
-          // Nothing of it is in the window: it never was.
-          while (backlog_.back().kind != Item::Kind::kBegin) backlog_.pop_back();
-          backlog_.pop_back();
-          backlog_bytes_ -= backlog_open_bytes_;
-          backlog_open_bytes_ = 0;
-          continue;
-        case Item::Kind::kBegin:
-          break;
-      }
-      backlog_bytes_ += static_cast<int64_t>(item.segment.size);
-      backlog_.push_back(std::move(item));
+      TakeItem(&item, now);
     }
   }
   taken_.clear();
@@ -251,6 +249,58 @@ void Channel::TakeItems(int64_t now) {
     const std::lock_guard lock(mutex_);
     is_detached_ = true;
     detached_.notify_all();
+  }
+}
+
+void Channel::TakeItem(Item* item, int64_t now) {
+  const auto size = static_cast<int64_t>(item->segment.size);
+  received_ += size;
+  if (is_discarding_) {
+    Discard(*item);
+    return;
+  }
+  if (is_streaming_) {
+    AdmitItem(item, now);
+    return;
+  }
+  switch (item->kind) {
+    case Item::Kind::kAppend:
+      backlog_open_bytes_ += size;
+      break;
+    case Item::Kind::kFinish:
+      ++backlog_finished_;
+      backlog_open_bytes_ = 0;
+      break;
+    case Item::Kind::kAbort:
+      // Nothing of it is in the window: it never was.
+      while (backlog_.back().kind != Item::Kind::kBegin) backlog_.pop_back();
+      backlog_.pop_back();
+      backlog_bytes_ -= backlog_open_bytes_;
+      backlog_open_bytes_ = 0;
+      return;
+    case Item::Kind::kBegin:
+      break;
+  }
+  backlog_bytes_ += size;
+  backlog_.push_back(std::move(*item));
+}
+
+// Pages that are mapped into the pipe must stay as they are until they are read.
+void Channel::UnpackAll(const Segment& packed, int64_t now) {
+  for (size_t at = 0; at < packed.packed_size;) {
+    std::span<const uint8_t> bytes = options_.unpack({packed.data, packed.packed_size}, &at);
+    while (!bytes.empty()) {
+      if (!chunk_ || used_ == Chunk::kSize) {
+        chunk_ = TakeChunk();
+        used_ = 0;
+      }
+      const size_t part = std::min(bytes.size(), Chunk::kSize - used_);
+      std::memcpy(chunk_->data + used_, bytes.data(), part);
+      Item unpacked{.kind = Item::Kind::kAppend, .segment = {chunk_->data + used_, part, chunk_}};
+      TakeItem(&unpacked, now);
+      used_ += part;
+      bytes = bytes.subspan(part);
+    }
   }
 }
 

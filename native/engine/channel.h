@@ -29,6 +29,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/arena.h"
 #include "engine/engine.h"
 #include "engine/spill.h"
 #include "fifo/fifo.h"
@@ -50,6 +51,7 @@ struct ChannelOptions {
   int64_t pipe_size = 1 << 20;
   uint32_t max_attempts = 32;
   int64_t reader_timeout_ns = kNever;
+  Unpack unpack = nullptr;  // what makes bytes of packed segments, if there are any
 };
 
 // Why an archive, or everything, failed.
@@ -150,8 +152,10 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   // Claims the FIFO and starts the engine's work on it. kNone, or why not (errno in *error).
   Failure Start(int* error);
-  // Hands over items. wake: the engine shall look at them now.
-  void Post(std::vector<Item>* items, bool wake);
+  // Hands over items. The engine shall look at them now, soon (it may wait for more), or whenever
+  // it looks next.
+  enum class Urgency : uint8_t { kNow, kSoon, kLater };
+  void Post(std::vector<Item>* items, Urgency urgency);
   // The same for the end of a small archive that nothing stands before: sent on this thread if it
   // can be.
   void PostAlone(std::vector<Item>* items);
@@ -204,10 +208,13 @@ class Channel : public std::enable_shared_from_this<Channel> {
     int64_t next_ = kLeast;
   };
 
-  void TakeOver(std::vector<Item>* items);
+  bool TakeOver(std::vector<Item>* items);
 
   // Items come in; whole archives, or the long beginning of one, go into the window.
   void TakeItems(int64_t now);
+  void TakeItem(Item* item, int64_t now);
+  void UnpackAll(const Segment& packed, int64_t now);
+  void AwaitItems(int64_t now);
   void Admit(int64_t now);
   void AdmitItem(Item* item, int64_t now);
   void AbortOpen(bool inside_body);
@@ -293,6 +300,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   bool wants_abort_ = false;
   bool wants_detach_ = false;
   bool is_detached_ = false;
+  bool is_awaited_ = false;  // more items: they need not wake the engine
   int64_t linger_ns_ = 0;
   std::atomic<bool> wants_room_{false};
 
@@ -305,12 +313,15 @@ class Channel : public std::enable_shared_from_this<Channel> {
   fifo::Identity identity_;
   fifo::Fd write_end_;
   State state_ = State::kIdle;
-  SendWindow window_;
+  SendWindow window_{options_.unpack};
   Spill spill_;
   int64_t spilled_to_ = 0;  // bytes before are in the temporary file
   ReaderTrail trail_;       // of the head archive
   ReaderTrail next_trail_;  // of the one behind it, once trail_ has passed
   std::vector<Item> taken_;
+  bool took_items_ = false;
+  std::shared_ptr<Chunk> chunk_;  // zeroCopy: what was packed is unpacked into
+  size_t used_ = 0;               // of chunk_
   int64_t received_ = 0;         // bytes taken from the inbox; told once they are counted elsewhere
   std::deque<Item> backlog_;     // not yet in the window
   size_t backlog_finished_ = 0;  // archives whose end is in the backlog

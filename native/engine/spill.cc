@@ -40,18 +40,18 @@ bool Spill::Take(Segment* segment) {
   if (file_->mapped == 0 && file_->size > 0 && ::ftruncate(file_->fd.get(), 0) == 0)
     file_->size = 0;
   const int64_t offset = file_->size;
-  if (!WriteAll(file_->fd.get(), segment->data, segment->size, offset)) return false;
-  void* memory = ::mmap(nullptr, segment->size, PROT_READ, MAP_SHARED, file_->fd.get(), offset);
+  const size_t size = segment->MemorySize();
+  if (!WriteAll(file_->fd.get(), segment->data, size, offset)) return false;
+  void* memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file_->fd.get(), offset);
   if (memory == MAP_FAILED) return false;
   // Mappings begin at pages.
-  file_->size += static_cast<int64_t>((segment->size + kPageSize - 1) / kPageSize * kPageSize);
+  file_->size += static_cast<int64_t>((size + kPageSize - 1) / kPageSize * kPageSize);
   ++file_->mapped;
   segment->data = static_cast<const uint8_t*>(memory);
-  segment->owner =
-      std::shared_ptr<const void>(memory, [file = file_, size = segment->size](const void* at) {
-        ::munmap(const_cast<void*>(at), size);
-        --file->mapped;
-      });
+  segment->owner = std::shared_ptr<const void>(memory, [file = file_, size](const void* at) {
+    ::munmap(const_cast<void*>(at), size);
+    --file->mapped;
+  });
   return true;
 }
 

@@ -19,7 +19,8 @@ void SendWindow::Append(Segment segment) {
     // What lies behind the last segment in the same memory becomes part of it, so small entries
     // cost no segment each.
     Segment& last = segments_.back().segment;
-    if (last.owner == segment.owner && last.data + last.size == segment.data) {
+    if (last.owner == segment.owner && !last.IsPacked() && !segment.IsPacked() &&
+        last.data + last.size == segment.data) {
       if (cursor_ == segments_.size()) --cursor_;  // nxt_ stood behind it: now it stands inside
       last.size += segment.size;
       end_ += size;
@@ -46,6 +47,7 @@ int64_t SendWindow::DropOpen() {
     last.segment.size = std::min(last.segment.size, static_cast<size_t>(start - last.start));
   }
   archives_.pop_back();
+  unpacked_start_ = -1;
   end_ = start;
   cursor_ = IndexAt(nxt_);
   return dropped;
@@ -56,13 +58,36 @@ void SendWindow::Gather(int64_t limit, size_t max_pieces, int64_t max_bytes,
   pieces->clear();
   int64_t position = nxt_;
   const int64_t stop = std::min({limit, end_, nxt_ + max_bytes});
+  bool has_unpacked = false;
   for (size_t i = cursor_; position < stop && pieces->size() < max_pieces; ++i) {
     const Kept& kept = segments_[i];
     const auto offset = static_cast<size_t>(position - kept.start);
-    const size_t size = std::min(kept.segment.size - offset, static_cast<size_t>(stop - position));
-    pieces->push_back({kept.segment.data + offset, size});
-    position += static_cast<int64_t>(size);
+    Piece piece{kept.segment.data + offset, kept.segment.size - offset};
+    if (kept.segment.IsPacked()) {
+      if (std::exchange(has_unpacked, true)) return;
+      piece = UnpackedAt(kept, position);
+    }
+    piece.size = std::min(piece.size, static_cast<size_t>(stop - position));
+    pieces->push_back(piece);
+    position += static_cast<int64_t>(piece.size);
+    if (position < kept.start + static_cast<int64_t>(kept.segment.size)) return;
   }
+}
+
+// Where writing goes on, mostly: what was unpacked last, or what comes next.
+Piece SendWindow::UnpackedAt(const Kept& kept, int64_t position) {
+  const int64_t begin = unpacked_end_ - static_cast<int64_t>(unpacked_.size());
+  if (unpacked_start_ != kept.start || position < begin) {
+    unpacked_start_ = unpacked_end_ = kept.start;
+    unpacked_at_ = 0;
+  }
+  while (unpacked_end_ <= position) {
+    unpacked_ = unpack_({kept.segment.data, kept.segment.packed_size}, &unpacked_at_);
+    assert(!unpacked_.empty());
+    unpacked_end_ += static_cast<int64_t>(unpacked_.size());
+  }
+  const auto left = static_cast<size_t>(unpacked_end_ - position);
+  return {unpacked_.data() + unpacked_.size() - left, left};
 }
 
 void SendWindow::Advance(int64_t bytes) {

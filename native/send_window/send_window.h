@@ -15,18 +15,29 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
+#include <span>
+#include <utility>
 #include <vector>
 
 namespace tarspout {
 
-// Bytes that go out as they lie. The owner keeps them alive; dropping the last owner gives the
-// memory back.
+// Bytes that go out as they lie, or packed ones. The owner keeps them alive; dropping the last
+// owner gives the memory back.
 struct Segment {
   const uint8_t* data = nullptr;
-  size_t size = 0;
+  size_t size = 0;  // bytes to be written
   std::shared_ptr<const void> owner;
+  size_t packed_size = 0;  // bytes at `data`, if they are packed
+
+  bool IsPacked() const { return packed_size > 0; }
+  size_t MemorySize() const { return IsPacked() ? packed_size : size; }
 };
+
+// Makes bytes to be written of packed ones, the same each time: some from `*at` on, which is 0 at
+// first and moved behind them. Valid until the next call.
+using Unpack = std::function<std::span<const uint8_t>(std::span<const uint8_t> packed, size_t* at)>;
 
 // One stretch of memory to write next.
 struct Piece {
@@ -50,6 +61,9 @@ struct Archive {
 
 class SendWindow {
  public:
+  // Without `unpack` no segment may be packed.
+  explicit SendWindow(Unpack unpack = nullptr) : unpack_(std::move(unpack)) {}
+
   int64_t base() const { return base_; }
   int64_t una() const { return archives_.empty() ? end_ : archives_.front().start; }
   int64_t nxt() const { return nxt_; }
@@ -77,7 +91,7 @@ class SendWindow {
   int64_t DropOpen();
 
   // The pieces to write next, from nxt up to `limit`, at most `max_pieces` of them and `max_bytes`
-  // in all.
+  // in all. Valid until the next call.
   void Gather(int64_t limit, size_t max_pieces, int64_t max_bytes, std::vector<Piece>* pieces);
   // `bytes` were written.
   void Advance(int64_t bytes);
@@ -112,6 +126,7 @@ class SendWindow {
   };
 
   size_t IndexAt(int64_t position) const;
+  Piece UnpackedAt(const Kept& kept, int64_t position);
 
   int64_t base_ = 0;
   int64_t nxt_ = 0;
@@ -119,6 +134,12 @@ class SendWindow {
   size_t cursor_ = 0;  // index of the segment that holds nxt_, or segments_.size()
   std::deque<Kept> segments_;
   std::deque<Archive> archives_;
+
+  const Unpack unpack_;
+  std::span<const uint8_t> unpacked_;  // of the packed segment that begins at unpacked_start_
+  int64_t unpacked_start_ = -1;
+  size_t unpacked_at_ = 0;    // in its packed bytes: up to here
+  int64_t unpacked_end_ = 0;  // where unpacked_ ends
 };
 
 }  // namespace tarspout

@@ -113,12 +113,9 @@ bool HeaderTemplate::Set(const EntryHeader& fixed) {
 }
 
 bool HeaderTemplate::Encode(std::string_view name, int64_t size, uint8_t* out) const {
-  if (name.empty() || !FitsOctal11(size)) return false;
   if (name.size() > kNameField.width + 1 + kPrefixField.width) return false;
-  if (name.back() == '/' && typeflag_ != '5') return false;
-  if (size != 0 && IsBodyless(typeflag_)) return false;
   const TextScan scan = ScanText(name);
-  if (!scan.plain) return false;
+  if (!Takes(name, scan, size)) return false;
   uint32_t sum = sum_ + scan.sum;
   if (name.size() <= kNameField.width) {
     std::memcpy(out, block_, kBlockSize);
@@ -131,10 +128,32 @@ bool HeaderTemplate::Encode(std::string_view name, int64_t size, uint8_t* out) c
     PutText(out, kNameField, name.substr(prefix_bytes + 1));
     sum -= '/';
   }
+  PutSize(size, sum, out);
+  return true;
+}
+
+bool HeaderTemplate::EncodeOver(size_t name_bytes, std::string_view name, int64_t size,
+                                uint8_t* out) const {
+  if (name.size() > kNameField.width) return false;
+  const TextScan scan = ScanText(name);
+  if (!Takes(name, scan, size)) return false;
+  std::memcpy(out, name.data(), name.size());
+  if (name.size() < name_bytes) std::memset(out + name.size(), 0, name_bytes - name.size());
+  PutSize(size, sum_ + scan.sum, out);
+  return true;
+}
+
+bool HeaderTemplate::Takes(std::string_view name, const TextScan& scan, int64_t size) const {
+  if (name.empty() || !scan.plain || !FitsOctal11(size)) return false;
+  if (name.back() == '/' && typeflag_ != '5') return false;
+  return size == 0 || !IsBodyless(typeflag_);
+}
+
+// And the checksum: `sum` is that of the block as if its size were 0.
+void HeaderTemplate::PutSize(int64_t size, uint32_t sum, uint8_t* out) {
   // block_ holds eleven '0' there, which sum_ counts; the digits' own values come on top.
   sum += PutDigits<11>(out + kSizeField.offset, static_cast<uint64_t>(size));
   PutChecksum(out, sum);
-  return true;
 }
 
 }  // namespace tarspout::tar

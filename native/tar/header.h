@@ -13,6 +13,7 @@
 #include "tar/block.h"
 #include "tar/entry_header.h"
 #include "tar/format.h"
+#include "tar/text.h"
 
 namespace tarspout::tar {
 
@@ -35,7 +36,14 @@ class HeaderTemplate {
   // is then untouched, and Decide() tells which.
   bool Encode(std::string_view name, int64_t size, uint8_t* out) const;
 
+  // The same for a name that fits the name field, where `out` holds what this template encoded with
+  // such a name of `name_bytes` before: only what differs is written.
+  bool EncodeOver(size_t name_bytes, std::string_view name, int64_t size, uint8_t* out) const;
+
  private:
+  bool Takes(std::string_view name, const TextScan& scan, int64_t size) const;
+  static void PutSize(int64_t size, uint32_t sum, uint8_t* out);
+
   uint8_t block_[kBlockSize];
   uint32_t sum_;  // of block_, with the checksum field as spaces
   char typeflag_;

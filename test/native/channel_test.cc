@@ -105,10 +105,23 @@ std::string ContentOf(uint64_t number, size_t size) {
 }
 
 // The binding's part.
+// A packing that keeps the size: each byte, changed.
+constexpr uint8_t kPackedBy = 0x5a;
+
+tarspout::Unpack ChangeBack() {
+  return [memory = std::make_shared<std::string>()](std::span<const uint8_t> packed, size_t* at) {
+    const size_t size = std::min<size_t>(3'000, packed.size() - *at);
+    memory->assign(reinterpret_cast<const char*>(packed.data()) + *at, size);
+    for (char& byte : *memory) byte = static_cast<char>(byte ^ kPackedBy);
+    *at += size;
+    return std::span(reinterpret_cast<const uint8_t*>(memory->data()), size);
+  };
+}
+
 class Client {
  public:
   explicit Client(ChannelOptions options)
-      : channel_(std::make_shared<Channel>(std::move(options), [this] { Notify(); })) {
+      : channel_(std::make_shared<Channel>(Unpacking(std::move(options)), [this] { Notify(); })) {
     int error = 0;
     const Failure failure = channel_->Start(&error);
     if (!CHECK(failure == Failure::kNone))
@@ -149,7 +162,14 @@ class Client {
     }
   }
 
-  void Post() { channel_->Post(&items_, true); }
+  void Pack(const std::string& bytes) {
+    const auto packed = std::make_shared<std::string>(bytes);
+    for (char& byte : *packed) byte = static_cast<char>(byte ^ kPackedBy);
+    Append(reinterpret_cast<const uint8_t*>(packed->data()), packed->size(), packed);
+    items_.back().segment.packed_size = packed->size();
+  }
+
+  void Post(Channel::Urgency urgency = Channel::Urgency::kNow) { channel_->Post(&items_, urgency); }
 
   void Finish() {
     items_.push_back({.kind = Item::Kind::kFinish});
@@ -171,9 +191,10 @@ class Client {
 
   void Send(uint64_t number, const std::string& content, bool is_alone = false) {
     Begin(number);
-    const size_t half = content.size() / 2;
-    Copy(content.substr(0, half));
-    Borrow(content.substr(half));
+    const size_t third = content.size() / 3;
+    Copy(content.substr(0, third));
+    if (third > 0) Pack(content.substr(third, third));
+    Borrow(content.substr(2 * third));
     is_alone ? FinishAlone() : Finish();
   }
 
@@ -201,6 +222,11 @@ class Client {
   }
 
  private:
+  static ChannelOptions Unpacking(ChannelOptions options) {
+    options.unpack = ChangeBack();
+    return options;
+  }
+
   void Append(const uint8_t* data, size_t size, std::shared_ptr<const void> owner) {
     channel_->counters.accepted += static_cast<int64_t>(size);
     items_.push_back({.kind = Item::Kind::kAppend, .segment = {data, size, std::move(owner)}});
@@ -325,8 +351,12 @@ TEST("an archive larger than everything is sent as it comes") {
   const std::string content = ContentOf(1, 4 << 20);
   client.Begin(1);
   for (size_t at = 0; at < content.size(); at += 40'000) {
-    client.Borrow(content.substr(at, 40'000));
-    client.Post();
+    if (at % 80'000 == 0) {
+      client.Borrow(content.substr(at, 40'000));
+    } else {
+      client.Pack(content.substr(at, 40'000));
+    }
+    client.Post(at == 0 ? Channel::Urgency::kNow : Channel::Urgency::kSoon);
     while (!client.channel().HasRoom()) {
       client.channel().WantRoom();
       client.Await(Kind::kRoom);
