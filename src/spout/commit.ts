@@ -4,7 +4,7 @@ import { TarspoutError } from '../errors.js'
 import { type Deferred, deferred } from '../fifo/deferred.js'
 import { checkKnown } from '../fifo/options.js'
 import { BLOCK_BYTES, END_OF_ARCHIVE, paddingBytes } from '../tar/blocks.js'
-import { bytesOf, gather, pieces, wrongSize } from '../tar/body.js'
+import { bytesOf, gather, isDetached, pieces, wrongSize } from '../tar/body.js'
 import type { Body, BodyChunk, EntryFields } from '../tar/entry.js'
 import { headerFields } from '../tar/fields.js'
 import { headerBlocks } from '../tar/header.js'
@@ -21,6 +21,8 @@ export type EntryOptions = Omit<EntryFields, 'name' | 'type' | 'linkname' | 'dev
 
 // Larger bodies are borrowed, not copied: they must not lie in memory that another thread can change.
 const COPIED_BYTES = 16 << 10
+// From here on entries are handed over many at once. Small archives gain nothing by it.
+const FIRST_GATHERED = 16
 const MARKER_OPTIONS: EntryOptions = {}
 const KNOWN = ['size', 'mode', 'mtime', 'uid', 'gid', 'uname', 'gname', 'pax']
 
@@ -50,6 +52,7 @@ export class Commit {
   #bytes = END_OF_ARCHIVE.length
   #marker: Uint8Array | undefined
   #queue: Promise<void> | undefined // entries whose bodies are still read, and all behind them
+  #hasNoFolders = true
   #isInsideBody = false
   #entryErrors: unknown[] | undefined // of queued entries, until someone was told
   #error: unknown // why the commit was taken back or failed
@@ -221,13 +224,17 @@ export class Commit {
     const core = this.#core
     if (!core.fitsTemplate(options, this.#second)) return -1
     if (core.settings.markerName !== undefined) this.#checkMarker(name)
-    const verdict = core.channel.native.add(name, bytes)
-    if (verdict !== -1) {
-      this.#bytes += BLOCK_BYTES + size + paddingBytes(size)
-      this.#entries++
-      core.entries++
+    const isGathered = this.#hasNoFolders && this.#entries >= FIRST_GATHERED && core.gather(name, bytes)
+    if (!isGathered) {
+      if (this.#hasNoFolders && name.includes('/')) this.#hasNoFolders = false
+      const verdict = core.native.add(name, bytes)
+      if (verdict === -1) return -1
+      core.hasRoom = verdict === 0
     }
-    return verdict
+    this.#bytes += BLOCK_BYTES + size + paddingBytes(size)
+    this.#entries++
+    core.entries++
+    return core.hasRoom ? 0 : 1
   }
 
   #go(verdict: Verdict): boolean {
@@ -246,6 +253,7 @@ export class Commit {
       })
     }
     this.#checkMarker(name)
+    this.#hasNoFolders &&= !name.includes('/')
     const bytes = data === undefined ? undefined : bytesOf(data, { entry: name })
     if (data === undefined || bytes !== undefined) {
       const size = bytes?.length ?? 0
@@ -288,7 +296,7 @@ export class Commit {
     this.#bytes += header.length + size + paddingBytes(size)
     this.#entries++
     this.#core.entries++
-    return this.#go(this.#core.channel.native.addEncoded(header, body))
+    return this.#go(this.#core.native.addEncoded(header, body))
   }
 
   // A body of known size goes out piece by piece: from its header on, only the whole archive can fail.
@@ -299,7 +307,7 @@ export class Commit {
     size: number,
     signal: AbortSignal,
   ): Promise<void> {
-    const { native } = this.#core.channel
+    const { native } = this.#core
     this.#put(header, undefined)
     this.#isInsideBody = size > 0
     let given = 0
@@ -359,10 +367,10 @@ export class Commit {
 
   // Pachyderm finds it only when the commit is finished, and then the pipeline is wedged (docs/pachyderm.md section 2).
   #claimPath(name: string): void {
-    const { settings, channel } = this.#core
+    const { settings } = this.#core
     if (settings.nameRules !== 'pachyderm') return
     const path = posix.normalize(name)
-    if (channel.native.claimPath(path.endsWith('/') ? path.slice(0, -1) : path)) return
+    if (this.#core.native.claimPath(path.endsWith('/') ? path.slice(0, -1) : path)) return
     throw new TarspoutError(
       'ERR_TAR_NAME',
       `the name ${JSON.stringify(name)} must not make a folder of a file, nor a file of a folder, that this commit has`,
@@ -372,7 +380,6 @@ export class Commit {
 
   #finish(): void {
     const core = this.#core
-    const { native } = core.channel
     try {
       this.#throwErrors()
       const { markerName, separateMarker } = core.settings
@@ -387,7 +394,7 @@ export class Commit {
       return
     }
     this.#state = 'ending'
-    core.hasRoom = native.finish(core.isAlone())
+    core.hasRoom = core.native.finish(core.isAlone())
     if (this.#markerHeader === undefined) core.open = undefined
     else if (this.#ended) core.beforeClose(this.#ended.promise)
   }
@@ -399,8 +406,8 @@ export class Commit {
       delivered: () => this.#settle(receipt),
       failed: (error) => this.failed(error),
     })
-    core.channel.native.addEncoded(header, this.#marker)
-    core.hasRoom = core.channel.native.finish(false)
+    core.native.addEncoded(header, this.#marker)
+    core.hasRoom = core.native.finish(false)
   }
 
   #settle(receipt: Receipt): void {
@@ -421,7 +428,7 @@ export class Commit {
     this.#state = to
     this.#error = error
     this.#core.forget(this.archive)
-    this.#core.channel.native.abortOpen(this.#isInsideBody)
+    this.#core.native.abortOpen(this.#isInsideBody)
     this.#close()
     this.#waits?.fail(error)
     this.#reading?.abort(error)
@@ -474,11 +481,9 @@ function hasOnlyTemplateFields(fields: object, isEntry: boolean): boolean {
   return true
 }
 
-// Bytes that can be handed over as they are. An empty one may be detached: bytesOf() finds out.
+// Bytes that can be handed over as they are.
 function isPlain(data: unknown): data is Uint8Array {
-  return (
-    data instanceof Uint8Array &&
-    data.length > 0 &&
-    (data.length <= COPIED_BYTES || !(data.buffer instanceof SharedArrayBuffer))
-  )
+  if (!(data instanceof Uint8Array)) return false
+  if (data.length === 0) return !isDetached(data)
+  return data.length <= COPIED_BYTES || !(data.buffer instanceof SharedArrayBuffer)
 }

@@ -1,8 +1,10 @@
+import type { NativeChannel } from '../addon.js'
 import { TarspoutError } from '../errors.js'
 import { abortError } from '../fifo/abort.js'
 import { Channel, type ChannelListener } from '../fifo/channel.js'
 import { type Deferred, deferred } from '../fifo/deferred.js'
 import type { EntryFields } from '../tar/entry.js'
+import { Batch } from './batch.js'
 import type { Commit } from './commit.js'
 import type { SpoutSettings } from './options.js'
 import { Turn } from './turn.js'
@@ -32,6 +34,7 @@ export class SpoutCore {
   sourceWaitMs = 0
   /** What ended the spout before its time: an AbortError. */
   error: Error | undefined
+  readonly #batch: Batch
   readonly #pending = new Map<number, ArchiveListener>()
   readonly #listener: ChannelListener
   readonly #closed = deferred<void>()
@@ -78,6 +81,20 @@ export class SpoutCore {
       owner,
       this.#listener,
     )
+    this.#batch = new Batch(this.channel.native)
+  }
+
+  /** The engine's calls, for what comes after the entries that are gathered: those are handed over first. */
+  get native(): NativeChannel {
+    if (!this.#batch.isEmpty) this.hasRoom = this.#batch.flush() === 0
+    return this.channel.native
+  }
+
+  /** Gathers an entry of the template to hand it over together with others. False: it is none for that. */
+  gather(name: string, body: Uint8Array | undefined): boolean {
+    if (!this.#batch.take(name, body)) return false
+    if (this.#batch.isFull) this.hasRoom = this.#batch.flush() === 0
+    return true
   }
 
   /**
@@ -104,7 +121,7 @@ export class SpoutCore {
     const { isSafeInteger } = Number
     if (!isSafeInteger(mode) || !isSafeInteger(mtime) || !isSafeInteger(uid) || !isSafeInteger(gid))
       return false
-    if (!this.channel.native.setTemplate(mode, mtime, uid, gid)) return false
+    if (!this.native.setTemplate(mode, mtime, uid, gid)) return false
     this.#mode = mode
     this.#mtime = mtime
     this.#uid = uid
@@ -116,7 +133,7 @@ export class SpoutCore {
   begin(listener: ArchiveListener): number {
     const archive = ++this.#archives
     this.#pending.set(archive, listener)
-    this.channel.native.begin(archive)
+    this.native.begin(archive)
     return archive
   }
 
@@ -140,7 +157,7 @@ export class SpoutCore {
     this.#room ??= deferred()
     this.channel.hold()
     try {
-      this.channel.native.wantRoom()
+      this.native.wantRoom()
       await this.#room.promise
     } finally {
       this.channel.release()
@@ -167,7 +184,7 @@ export class SpoutCore {
     this.channel.hold()
     try {
       await this.#beforeClose
-      this.channel.native.close(lingerMs)
+      this.native.close(lingerMs)
       await this.#closed.promise
     } finally {
       this.channel.release()

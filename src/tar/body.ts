@@ -139,6 +139,17 @@ function chunkBytes(chunk: unknown, context: BodyContext): Uint8Array | undefine
   return undefined
 }
 
+/** Whether the memory of an empty view was detached; it would then not be meant to be empty. Node 20 has no `detached`. */
+export function isDetached(view: ArrayBufferView): boolean {
+  if (view.buffer.byteLength > 0) return false
+  try {
+    new Uint8Array(view.buffer)
+    return false
+  } catch {
+    return true
+  }
+}
+
 function viewBytes(view: ArrayBufferView, context: BodyContext): Uint8Array {
   const { buffer } = view
   if (buffer instanceof SharedArrayBuffer) {

@@ -25,6 +25,21 @@ export function checkName(name: string, rules: NameRules): string | undefined {
   return name.includes('\0') ? 'must not contain a NUL' : undefined
 }
 
+// What native/tar/plain_name.h allows, but no slash.
+const FLAT = new Uint8Array(128)
+for (const character of ' #$%&,-.:=_~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz') {
+  FLAT[character.charCodeAt(0)] = 1
+}
+
+/** A quick yes for names that every reader takes as they stand and that lie in no folder. Others may be fine too. */
+export function isFlatName(name: string): boolean {
+  if (name.length === 0 || name.charCodeAt(0) === 46) return false
+  for (let i = 0; i < name.length; i++) {
+    if (FLAT[name.charCodeAt(i)] !== 1) return false
+  }
+  return true
+}
+
 function pachydermRule(name: string): string | undefined {
   if (name === '') return 'must not be empty'
   const unprintable = NOT_PRINTABLE_ASCII.exec(name)

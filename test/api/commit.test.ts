@@ -125,6 +125,70 @@ test('entries of every size lie whole one behind the other across the edges of c
   t.true(entries.every(({ body }) => body.equals(whole.subarray(0, body.length))))
 })
 
+test('entries of all kinds keep the order of the calls, in runs of any length', async (t) => {
+  const random = new Random(11)
+  const whole = pattern(40_000)
+  const kinds = [
+    'plain',
+    'plain',
+    'plain',
+    'text',
+    'other time',
+    'folder',
+    'long name',
+    'pax',
+    'large',
+    'read',
+  ]
+  const expected: [string, number, number][] = []
+  const entries = await sent(t, async (commit) => {
+    for (let i = 0; i < 4000; ) {
+      const kind = random.pick(kinds)
+      for (const stop = Math.min(4000, i + 1 + random.below(random.pick([3, 40, 300]))); i < stop; i++) {
+        const size = kind === 'large' ? 1025 + random.below(30_000) : random.below(random.pick([200, 1025]))
+        const name = kind === 'folder' ? `d/${i}` : kind === 'long name' ? `${i}-`.padEnd(130, 'n') : `${i}`
+        const data = whole.subarray(i % 1000, (i % 1000) + size)
+        const isRead = kind === 'read' && i % 4 === 0
+        const body = kind === 'text' ? 't'.repeat(size) : isRead ? [data] : data
+        const time = kind === 'other time' ? 1000 * i : 5000
+        const mtime = new Date(time + (kind === 'pax' ? 500 : 0))
+        if (!commit.add(name, body, { mtime })) await commit.ready()
+        expected.push([name, size, mtime.getTime()])
+      }
+    }
+  })
+  t.deepEqual(
+    entries.map(({ name, body, header }) => {
+      const { mtime } = header.pax ?? {}
+      return [name, body.length, mtime ? Number(mtime) * 1000 : header.mtime?.getTime()]
+    }),
+    expected,
+  )
+  for (const { name, body } of entries) {
+    const from = Number.parseInt(name.replace('d/', ''), 10) % 1000
+    const isText = body.length > 0 && body[0] === 't'.charCodeAt(0) && body.every((byte) => byte === body[0])
+    t.true(isText || body.equals(whole.subarray(from, from + body.length)), name)
+  }
+})
+
+test('nothing of an aborted commit is in the next one, however many entries it had', async (t) => {
+  const fifo = fifoFor(t)
+  const spout = await spoutFor(t, fifo)
+  for (const count of [1, 17, 100, 1000, 3000]) {
+    const aborted = spout.beginCommit()
+    for (let i = 0; i < count; i++) aborted.add(`aborted-${i}`, `${i}`)
+    aborted.abort()
+    const cat = new Cat(t, fifo.path)
+    const commit = spout.beginCommit()
+    for (let i = 0; i < 20; i++) commit.add(`${i}`, `${count}`)
+    await commit.end()
+    t.deepEqual(
+      (await readArchive(await cat.bytes)).map(({ name, body }) => [name, body.toString()]),
+      Array.from({ length: 20 }, (_, i) => [`${i}`, `${count}`]),
+    )
+  }
+})
+
 test('an entry without data is an empty file', async (t) => {
   const entries = await sent(t, (commit) => {
     commit.add('a')
@@ -462,9 +526,15 @@ const CONFLICTS: [names: string[], refused: string | undefined][] = [
 test('a path that is a file and a folder in one commit is refused', async (t) => {
   const spout = await spoutFor(t, fifoFor(t))
   for (const [names, refused] of CONFLICTS) {
-    for (const options of [undefined, {}]) {
+    for (const [options, others] of [
+      [undefined, 0],
+      [{}, 0],
+      [undefined, 20],
+      [undefined, 200],
+    ] as const) {
       const commit = spout.beginCommit()
       for (const [i, name] of names.entries()) {
+        for (let k = 0; k < others; k++) commit.add(`other-${i}-${k}`, 'x')
         const isRefused = i === names.length - 1 && refused !== undefined
         t.is(
           await outcome(() => commit.add(name, 'x', options)),
