@@ -33,6 +33,8 @@ constexpr size_t kCopyBytes = 16 << 10;
 constexpr size_t kNameRoom = 264;
 // Handed to the engine at the latest then.
 constexpr int64_t kFlushBytes = 512 << 10;
+// So many small entries are encoded on this thread.
+constexpr int kLeastInARow = 64;
 // Archives up to here may be sent on this thread.
 constexpr int64_t kAloneBytes = 64 << 10;
 
@@ -181,8 +183,9 @@ class Port : public std::enable_shared_from_this<Port> {
   tar::HeaderTemplate template_;
   tar::PathSet<PoolMemory> paths_;  // of the open archive
   std::shared_ptr<Chunk> chunk_;
-  size_t used_ = 0;            // of chunk_
-  size_t pushed_ = 0;          // of chunk_: handed over up to here
+  size_t used_ = 0;    // of chunk_
+  size_t pushed_ = 0;  // of chunk_: handed over up to here
+  int small_in_a_row_ = 0;
   size_t unpacked_bytes_ = 0;  // what lies between is packed, and makes so many
   std::vector<Item> items_;
   uint64_t archive_ = 0;
@@ -423,6 +426,7 @@ napi_value Port::Begin(napi_env env, const napi_value* arguments) {
   archive_ = static_cast<uint64_t>(IntOf(env, arguments[0]));
   archive_bytes_ = 0;
   paths_.Clear();
+  small_in_a_row_ = 0;
   Push();
   items_.push_back({.kind = Item::Kind::kBegin, .number = archive_});
   return nullptr;
@@ -445,6 +449,7 @@ napi_value Port::Add(napi_env env, const napi_value* arguments) {
     PutSmall(text, body);
     return Accepted(env, static_cast<int64_t>(EntryBytes(body.size)));
   }
+  small_in_a_row_ = 0;
   const size_t copied = body.size <= kCopyBytes ? body.size + Padding(body.size) : 0;
   uint8_t* header = Reserve(tar::kBlockSize + copied);
   if (!template_.Encode(text, static_cast<int64_t>(body.size), header))
@@ -495,6 +500,7 @@ napi_value Port::ClaimPath(napi_env env, const napi_value* arguments) {
 
 // addEncoded(header, body | undefined)
 napi_value Port::AddEncoded(napi_env env, const napi_value* arguments) {
+  small_in_a_row_ = 0;
   const Bytes header = BytesOf(env, arguments[0]);
   const Bytes body = BytesOf(env, arguments[1]);
   Copy(header.data, header.size);
@@ -505,6 +511,7 @@ napi_value Port::AddEncoded(napi_env env, const napi_value* arguments) {
 // append(bytes): bytes as they are: a part of a body, its padding, or anything on a raw
 // channel.
 napi_value Port::Append(napi_env env, const napi_value* arguments) {
+  small_in_a_row_ = 0;
   const Bytes bytes = BytesOf(env, arguments[0]);
   if (bytes.size <= kCopyBytes) {
     Copy(bytes.data, bytes.size);
@@ -591,9 +598,10 @@ bool Port::IsSmall(std::string_view name, Bytes body) {
   return name.size() <= tar::kNameField.width && body.size <= tar::kMostPackedBody;
 }
 
-// The engine encodes it, unless the archive may be sent on this thread.
+// Of many in a row the engine encodes those that follow. Each change between packed and other bytes
+// costs a segment, and a write of its own.
 void Port::PutSmall(std::string_view name, Bytes body) {
-  if (archive_bytes_ <= kAloneBytes) {
+  if (++small_in_a_row_ < kLeastInARow) {
     const size_t bytes = EntryBytes(body.size);
     uint8_t* out = Reserve(bytes);
     template_.Encode(name, static_cast<int64_t>(body.size), out);

@@ -1,10 +1,12 @@
 import type { NativeChannel, Verdict } from '../addon.js'
 import { isFlatName } from '../tar/name-rules.js'
 
+/** Bytes of the largest body that can be gathered. */
+export const MOST_GATHERED = 1024
+
 // What addMany() takes at once.
 const MOST_ENTRIES = 128
 const MOST_NAME = 100
-const MOST_BODY = 1024
 const BODIES_BYTES = 32 << 10
 
 /** Small entries with simple names, gathered: one call into the addon for each costs more than all that is done here. */
@@ -25,10 +27,10 @@ export class Batch {
     return this.#count === 0
   }
 
-  /** Takes a copy of an entry, if it is one for a batch. Where that makes it full, {@link flush} is due. */
+  /** Takes a copy of an entry with a small body, if its name allows. Where that makes it full, {@link flush} is due. */
   take(name: string, body: Uint8Array | undefined): boolean {
+    if (name.length > MOST_NAME || !isFlatName(name)) return false
     const size = body === undefined ? 0 : body.length
-    if (size > MOST_BODY || name.length > MOST_NAME || !isFlatName(name)) return false
     if (body !== undefined) this.#bodies.set(body, this.#used)
     const at = 2 * this.#count
     this.#sizes[at] = name.length
@@ -40,7 +42,7 @@ export class Batch {
   }
 
   get isFull(): boolean {
-    return this.#count === MOST_ENTRIES || this.#used > BODIES_BYTES - MOST_BODY
+    return this.#count === MOST_ENTRIES || this.#used > BODIES_BYTES - MOST_GATHERED
   }
 
   /** Hands over what was gathered. */

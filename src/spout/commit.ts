@@ -9,6 +9,7 @@ import type { Body, BodyChunk, EntryFields } from '../tar/entry.js'
 import { headerFields } from '../tar/fields.js'
 import { headerBlocks } from '../tar/header.js'
 import { checkName } from '../tar/name-rules.js'
+import { MOST_GATHERED } from './batch.js'
 import type { SpoutCore } from './core.js'
 import type { Receipt } from './receipt.js'
 import { Waits } from './waits.js'
@@ -21,8 +22,8 @@ export type EntryOptions = Omit<EntryFields, 'name' | 'type' | 'linkname' | 'dev
 
 // Larger bodies are borrowed, not copied: they must not lie in memory that another thread can change.
 const COPIED_BYTES = 16 << 10
-// From here on entries are handed over many at once. Small archives gain nothing by it.
-const FIRST_GATHERED = 16
+// After so many small entries the next ones are handed over many at once. Few gain nothing by it.
+const LEAST_IN_A_ROW = 16
 const MARKER_OPTIONS: EntryOptions = {}
 const KNOWN = ['size', 'mode', 'mtime', 'uid', 'gid', 'uname', 'gname', 'pax']
 
@@ -53,6 +54,7 @@ export class Commit {
   #marker: Uint8Array | undefined
   #queue: Promise<void> | undefined // entries whose bodies are still read, and all behind them
   #hasNoFolders = true
+  #smallInARow = 0
   #isInsideBody = false
   #entryErrors: unknown[] | undefined // of queued entries, until someone was told
   #error: unknown // why the commit was taken back or failed
@@ -224,7 +226,8 @@ export class Commit {
     const core = this.#core
     if (!core.fitsTemplate(options, this.#second)) return -1
     if (core.settings.markerName !== undefined) this.#checkMarker(name)
-    const isGathered = this.#hasNoFolders && this.#entries >= FIRST_GATHERED && core.gather(name, bytes)
+    this.#smallInARow = size <= MOST_GATHERED ? this.#smallInARow + 1 : 0
+    const isGathered = this.#smallInARow > LEAST_IN_A_ROW && this.#hasNoFolders && core.gather(name, bytes)
     if (!isGathered) {
       if (this.#hasNoFolders && name.includes('/')) this.#hasNoFolders = false
       const verdict = core.native.add(name, bytes)
