@@ -26,6 +26,7 @@ constexpr int64_t kMostAgainNs = 64 * kMs;  // longest pause before sending agai
 constexpr int kQuietArchives = 16;          // in a row, before several go out at once
 constexpr int64_t kWriteBytes = 256 << 10;  // per system call
 constexpr int64_t kPatienceNs = 100'000;    // JavaScript's thread looks so long for a receipt
+constexpr int64_t kStuckNs = 2 * kMs;
 constexpr int64_t kNapNs = 400'000;
 constexpr int kMostMisses = 6;             // in vain: tried again with each 64th archive only
 constexpr int64_t kBudgetBytes = 4 << 20;  // per step, so that one FIFO cannot starve the others
@@ -203,7 +204,7 @@ int64_t Channel::Step(int64_t now) {
     if (!StepState(turn == 0 ? now : NowNs())) break;
   }
   Publish();
-  TellRoom();
+  TellRoom(now);
   AwaitItems(now);
   return wake_;
 }
@@ -545,7 +546,7 @@ bool Channel::Sending(int64_t now) {
   if (judged) return true;
   if (WatchReads()) return true;
   const int64_t nxt = window_.nxt();
-  if (consumed == nxt) TellRoomAhead(std::min<int64_t>(SendLimit() - nxt, counters.pipe_capacity));
+  if (consumed == nxt) TellRoomAhead(std::min<int64_t>(SendLimit() - nxt, counters.pipe_capacity), now);
   const Wrote wrote = WriteUpTo(SendLimit(), now);
   if (wrote == Wrote::kFailed) return true;
   if ((window_.nxt() == nxt || no_reader_since_ != 0) && WatchForLoss(consumed, now)) return true;
@@ -1311,22 +1312,27 @@ void Channel::Tell(Report report) {
 
 // While the pipe takes bytes not at the first byte of room: a wake-up of JavaScript costs as much
 // as writing a good many.
-void Channel::TellRoom() {
+void Channel::TellRoom(int64_t now) {
   if (!wants_room_.load() || !HasRoom()) return;
   const int64_t queued = counters.unwritten.load(std::memory_order_relaxed);
-  if (stalled_since_ == 0 && queued > options_.high_water / 4 && window_.nxt() < window_.end())
-    return;
+  if (queued > options_.high_water / 4 && window_.nxt() < window_.end()) {
+    if (stalled_since_ == 0) return;
+    if (now < stalled_since_ + kStuckNs) {
+      WakeAt(stalled_since_ + kStuckNs);
+      return;
+    }
+  }
   wants_room_.store(false);
   Tell({.kind = Report::Kind::kRoom});
 }
 
 // `bytes` are about to go into an empty pipe: JavaScript gets ready more while they are copied.
-void Channel::TellRoomAhead(int64_t bytes) {
+void Channel::TellRoomAhead(int64_t bytes, int64_t now) {
   // Not of a raw channel, where it means that bytes are in the pipe.
   if (options_.is_raw || !wants_room_.load()) return;
   Publish();
   counters.unwritten -= bytes;
-  TellRoom();
+  TellRoom(now);
 }
 
 void Channel::Publish() {

@@ -281,8 +281,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void LeaveFifo();
 
   void Tell(Report report);
-  void TellRoom();
-  void TellRoomAhead(int64_t bytes);
+  void TellRoom(int64_t now);
+  void TellRoomAhead(int64_t bytes, int64_t now);
   void Publish();
 
   const ChannelOptions options_;
