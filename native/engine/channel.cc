@@ -546,7 +546,8 @@ bool Channel::Sending(int64_t now) {
   if (judged) return true;
   if (WatchReads()) return true;
   const int64_t nxt = window_.nxt();
-  if (consumed == nxt) TellRoomAhead(std::min<int64_t>(SendLimit() - nxt, counters.pipe_capacity), now);
+  if (consumed == nxt)
+    TellRoomAhead(std::min<int64_t>(SendLimit() - nxt, counters.pipe_capacity), now);
   const Wrote wrote = WriteUpTo(SendLimit(), now);
   if (wrote == Wrote::kFailed) return true;
   if ((window_.nxt() == nxt || no_reader_since_ != 0) && WatchForLoss(consumed, now)) return true;
@@ -665,8 +666,10 @@ Channel::Wrote Channel::WriteUpTo(int64_t limit, int64_t now) {
       moved_at_ = now;
       if (stalled_since_ != 0) EndStall(NowNs());
       if (wrote == wanted) continue;
-      // The pipe is full. Another try would wait for its lock for as long as the reader reads.
+      // The pipe is full. Another try waits for its lock for as long as the reader reads: mapping,
+      // which is quick, gains by it; copying does not.
       ++counters.short_writes;
+      if (options_.maps_pages) continue;
       stalled_since_ = NowNs();
       return Wrote::kBlocked;
     }
@@ -813,7 +816,7 @@ bool Channel::JudgeHead(int64_t consumed, int64_t now) {
   }
   const bool is_written = !head.IsOpen() && window_.nxt() >= head.end;
   int64_t latest = consumed;
-  if (!trail_.IsUntouched()) {
+  if (!trail_.IsUntouched() && (consumed == head.start || is_written)) {
     // What was seen may be newer than the sample. If even now nothing of the archive is consumed,
     // all of it was between archives, a late report of the last one's reads included.
     latest = Sample();
