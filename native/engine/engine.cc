@@ -115,8 +115,8 @@ bool Engine::TryStep(Channel* channel, int64_t patience_ns) {
   const SigpipeBlocked blocked;
   const std::unique_lock lock(stepping_, std::try_to_lock);
   if (!lock || !channels_.contains(channel)) return false;
-  const int64_t until = NowNs() + patience_ns;
-  int64_t now = until - patience_ns;
+  int64_t now = NowNs();
+  const int64_t until = now + patience_ns;
   channel->is_owner_stepping = true;
   do {
     channel->must_step = false;

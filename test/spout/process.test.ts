@@ -93,6 +93,7 @@ for (const generation of generations) {
       const fifo = makeFifo()
       const plan = ['--stall-at', '100000', '--stall-times', '1', '--stall-ms', '300']
       const reader = new StandIn(fifo, generation, [...plan, '--on-error', 'reopen', '--backoff-ms', '20'])
+      t.teardown(() => reader.kill())
       const dead = new Child('send', [fifo.path, 'dead', String(4 << 20)])
       await reader.event('stalling') // in the middle of the entry
       dead.kill()
@@ -162,6 +163,7 @@ for (const [connection, archives] of [
     t.timeout(60_000 + archives)
     const fifo = makeFifo()
     const reader = new StandIn(fifo, 'C', [], 'reader', '/dev/null')
+    t.teardown(() => reader.kill())
     const words = ['--path', fifo.path, '--archives', String(archives), '--connection', connection]
     const child = new Child('archives', words, ['--expose-gc'])
     const samples: { rss: number; descriptors: number }[] = []
@@ -171,7 +173,6 @@ for (const [connection, archives] of [
     t.is(early?.descriptors, late?.descriptors)
     await child.line('done')
     t.is(await child.ended(), 0, child.stderr)
-    reader.kill()
     fifo.remove()
   })
 }
