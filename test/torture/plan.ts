@@ -12,6 +12,8 @@ export interface PlanLimits {
   readonly maxEntries?: number
   /** Largest body in bytes; default 1 MiB. */
   readonly maxBytes?: number
+  /** Default: one name in 20 is longer than 100 bytes. */
+  readonly hasLongNames?: boolean
 }
 
 const poolBytes = 6 << 20
@@ -42,12 +44,14 @@ export class Plan {
   readonly #seed: number
   readonly #maxEntries: number
   readonly #maxBytes: number
+  readonly #hasLongNames: boolean
   readonly #pool: Uint8Array
 
   constructor(seed: number, limits: PlanLimits = {}) {
     this.#seed = seed
     this.#maxEntries = limits.maxEntries ?? 50
     this.#maxBytes = limits.maxBytes ?? 1 << 20
+    this.#hasLongNames = limits.hasLongNames ?? true
     const words = new Uint32Array(poolBytes / 4)
     const random = randomOf(seed)
     for (let i = 0; i < words.length; i++) words[i] = random()
@@ -59,7 +63,7 @@ export class Plan {
     const random = randomOf(Math.imul(this.#seed, 0x85ebca6b) ^ Math.imul(number + 1, 0xc2b2ae35))
     const count = 1 + (random() % this.#maxEntries)
     return Array.from({ length: count }, (_, entry) => {
-      const tail = random() % 20 === 0 ? `-${'long'.repeat(30)}` : ''
+      const tail = random() % 20 === 0 && this.#hasLongNames ? `-${'long'.repeat(30)}` : ''
       const size = this.#size(random)
       return { name: `a${number}-e${entry}${tail}`, size, offset: random() % (poolBytes - size) }
     })

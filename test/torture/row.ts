@@ -213,7 +213,7 @@ class RowRun {
     const { writer: kind, connection, confirm, fault } = this.#row
     const words: WriterOptions = {
       ...{ kind, path: this.#out, seed, limits: this.#limits(), from, archives, connection, confirm },
-      ...{ pipeSize: fault.pipeSize, everyMs: fault.everyMs },
+      ...{ pipeSize: fault.pipeSize, highWaterMark: fault.highWaterMark, everyMs: fault.everyMs },
     }
     const child = this.#spawn(process.execPath, [writerScript, JSON.stringify(words)])
     this.#writer = child

@@ -18,6 +18,7 @@ export interface Fault {
   readonly killWriterMs?: readonly [number, number]
   /** The capacity the writer asks the pipe for. */
   readonly pipeSize?: number
+  readonly highWaterMark?: number
   /** Milliseconds between the starts of two archives. */
   readonly everyMs?: number
   /** Smaller archives than the usual. */
@@ -55,6 +56,9 @@ const slow = ['--read-delay-us', us(40), '--read-max', '4096', '--read-percent',
 
 const alone = { everyMs: 2, limits: { maxEntries: 3, maxBytes: 3000 } }
 
+// Packed until they are written, and on their way before they are whole.
+const many = { limits: { maxEntries: 2000, maxBytes: 1000, hasLongNames: false }, highWaterMark: 256 << 10 }
+
 export const faults: readonly Fault[] = [
   { name: 'none' },
   { name: 'finishes in 0 to 20 ms', reader: ['--finish-max-ms', ms(20)] },
@@ -88,6 +92,27 @@ export const faults: readonly Fault[] = [
     mayReject: true,
     prober: ['--every-us', us(3000)],
   },
+  { name: 'many small entries', ...many },
+  {
+    ...many,
+    name: 'many small entries, closes, reopens at once',
+    strikes: true,
+    reader: closing(10, 0),
+  },
+  {
+    ...many,
+    name: 'many small entries, killed at a byte',
+    strikes: true,
+    losesRead: true,
+    reader: ['--kill-within', mib, '--kill-percent', '5'],
+  },
+  {
+    ...many,
+    name: 'many small entries, stalls 10 ms',
+    strikes: true,
+    reader: ['--stall-within', mib, '--stall-percent', '50', '--stall-ms', ms(10)],
+  },
+  { ...many, name: 'many small entries, slow reads', reader: slow },
   { name: 'starts late', reader: ['--start-ms', ms(700)] },
   { name: 'slow reads', reader: slow },
   { name: 'tiny reads', reader: ['--read-max', '61', '--read-percent', '10'] },

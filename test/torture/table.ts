@@ -88,7 +88,8 @@ export function markdownOf(
   return [
     ...['# Torture: what readers do, and what arrives', ''],
     ...[
-      `Each row: ${archives} archives of 1 to 50 entries of 0 to 1 MiB, a writer and a reader in processes of their own.`,
+      `Each row: ${archives} archives of 1 to 50 entries of 0 to 1 MiB (small archives: at most 3 of 3000 bytes; many small entries: at most`,
+      '2000 of 1000 bytes), a writer and a reader in processes of their own.',
       '',
     ],
     ...[...facts.map((fact) => `- ${fact}`), `- \`${command}\``, ''],

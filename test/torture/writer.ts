@@ -23,6 +23,7 @@ export interface WriterOptions {
   readonly connection: Connection
   readonly confirm: Confirm | undefined
   readonly pipeSize: number | undefined
+  readonly highWaterMark: number | undefined
   /** Milliseconds between the starts of two archives. */
   readonly everyMs: number | undefined
 }
@@ -54,8 +55,8 @@ async function tarspout() {
   const { openSpout } = (await import('tarspout')) as unknown as {
     openSpout(options: object): Promise<Spout>
   }
-  const { path, connection, confirm, pipeSize } = options
-  const spout = await openSpout({ path, connection, confirm, ...(pipeSize ? { pipeSize } : {}) })
+  const { path, connection, confirm, pipeSize, highWaterMark } = options
+  const spout = await openSpout({ path, connection, confirm, pipeSize, highWaterMark })
   const pending = new Set<Promise<void>>()
   const most = connection === 'persistent' ? 16 : 1
   for (let archive = options.from; archive < options.archives; archive++) {

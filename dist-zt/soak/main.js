@@ -1,0 +1,91 @@
+// npm run soak [-- --archives 1000000 --seconds 60]
+// What takes too long for `npm test`, or is a matter of time: memory and descriptors over many archives in one process, the CPU time
+// of waiting, and whether many that wait delay others.
+// 0 leaves a part out. Prints what is demanded and what was measured, and ends with 1 where something is missed.
+import { parseArgs } from 'node:util';
+import { Child } from '../child.js';
+import { makeFifo } from '../fifo.js';
+import { StandIn } from '../stand-in.js';
+const { values } = parseArgs({
+    options: {
+        archives: { type: 'string', default: '1000000' },
+        seconds: { type: 'string', default: '60' },
+    },
+});
+const archives = Number(values.archives);
+const seconds = Number(values.seconds);
+const modes = ['per-archive', 'persistent'].flatMap((connection) => ['read', 'committed'].map((confirm) => ({ connection, confirm })));
+let missed = 0;
+function tell(what, demanded, measured, isMet) {
+    if (!isMet)
+        missed++;
+    console.log(`${isMet ? 'met   ' : 'MISSED'}  ${what}: demanded ${demanded}; measured ${measured}`);
+}
+const mostCpu = (0.05 * seconds) / 60;
+/** The CPU seconds of a process whose spout is in that state all the time. */
+async function cpuOf(state, mode) {
+    const fifo = makeFifo();
+    const child = new Child('idle', [state, fifo.path, String(seconds), JSON.stringify(mode)]);
+    const cpu = Number((await child.line('cpu')).slice(4));
+    await child.ended();
+    fifo.remove();
+    return cpu;
+}
+// V8 tidies its heap in the seconds after the start, whatever the program does: what that costs, a process shows that waits for
+// nothing, its spout closed.
+async function wait(state, what, mode, idle) {
+    const cpu = await cpuOf(state, mode);
+    const more = cpu - (await idle);
+    const demanded = `under ${mostCpu.toFixed(3)} s of CPU in ${seconds} s more than a process without a spout`;
+    const measured = `${more.toFixed(3)} s (${cpu.toFixed(3)} s in all)`;
+    tell(`${what}, ${mode.connection}, ${mode.confirm}`, demanded, measured, more < mostCpu);
+}
+const mib = 1 << 20;
+const mostGrowth = 16 * mib;
+// Per archive the write end stays open for 2 ms each time, so fewer of them.
+async function send(count, { connection, confirm }) {
+    const fifo = makeFifo();
+    const reader = new StandIn(fifo, 'C', [], 'reader', '/dev/null');
+    const words = ['--path', fifo.path, '--archives', String(count)];
+    const child = new Child('archives', [...words, '--connection', connection, '--confirm', confirm], ['--expose-gc']);
+    const samples = [];
+    for (let i = 0; i < 10; i++)
+        samples.push(JSON.parse(await child.line('{')));
+    const [early, late] = [samples[2], samples[9]];
+    if (!early || !late)
+        throw new Error('no samples');
+    const growth = late.rss - early.rss;
+    const descriptors = late.descriptors - early.descriptors;
+    const demanded = `from 30 % on RSS grows by under ${mostGrowth / mib} MiB, descriptors by none`;
+    const measured = `${(growth / mib).toFixed(1)} MiB (to ${Math.round(late.rss / mib)} MiB), ${descriptors} descriptors`;
+    tell(`${count} archives, ${connection}, ${confirm}`, demanded, measured, growth < mostGrowth && descriptors === 0);
+    await child.line('done');
+    await child.ended();
+    reader.kill();
+    fifo.remove();
+}
+async function waitTogether() {
+    const child = new Child('many-fifos');
+    const ms = async (beginning) => Number((await child.line(beginning)).split(' ')[1]);
+    const [readFile, delivery] = [await ms('readFile'), await ms('delivery')];
+    await child.ended();
+    const demanded = 'fs.readFile under 100 ms, a delivery under 500 ms after its reader came';
+    const measured = `${readFile.toFixed(1)} ms, ${delivery.toFixed(1)} ms`;
+    tell('64 FIFOs waited for at once', demanded, measured, readFile < 100 && delivery < 500);
+}
+if (seconds > 0) {
+    await waitTogether();
+    for (const mode of modes) {
+        const idle = cpuOf('closed', mode);
+        await Promise.all([
+            wait('waiting', 'waits for a reader', mode, idle),
+            wait('delivered', 'idle, with a reader', mode, idle),
+            wait('stalled', 'waits for room', mode, idle),
+        ]);
+    }
+}
+if (archives > 0) {
+    for (const mode of modes)
+        await send(mode.connection === 'persistent' ? archives : archives / 20, mode);
+}
+process.exitCode = missed > 0 ? 1 : 0;
