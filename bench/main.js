@@ -143,13 +143,13 @@ async function compare() {
 
   buildPrograms()
   const startedAt = process.hrtime.bigint()
-  const rounds = Number(options.rounds ?? (options.quick ? 1 : 3))
+  const rounds = Number(options.rounds ?? (options.quick ? 1 : 5))
   if (!Number.isInteger(rounds) || rounds < 1)
     fail(`--rounds must be a whole number from 1, found ${options.rounds}`)
   const unknown = options.only?.find((name) => !workloadNames.includes(name))
   if (unknown) fail(`no workload ${unknown}, there are ${workloadNames.join(', ')}`)
-  // Peers far from the best are compared with nobody, and timed for `restMs` only.
-  const pace = { warmMs: 400, timedMs: 300, restMs: 100 }
+  // Peers far from the best are compared with nobody: they are timed for `restMs`, and twice.
+  const pace = { warmMs: 400, timedMs: 200, restMs: 100, restRounds: 2 }
   const workloads = (options.only ?? workloadNames)
     .map(findWorkload)
     .filter((workload) => options.only || !options.quick || workload.quick)
@@ -199,6 +199,7 @@ async function compare() {
         // One that failed once is not run again: its reason stands in the table.
         if (entry.rounds.some(({ failed }) => failed)) continue
         const compared = isPeer(entry) ? entry.rate > bestRate / 2 : entry.contender.kind !== 'program'
+        if (!compared && round >= pace.restRounds) continue
         entry.rounds.push(await entry.case.run(compared ? pace.timedMs : pace.restMs))
       }
     }
