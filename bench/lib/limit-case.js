@@ -108,7 +108,7 @@ const measurements = {
   },
 
   /** Bytes queued, then JavaScript that holds its thread: what does the reader get meanwhile? */
-  async block({ way, queuedBytes, blockMs }) {
+  async block({ way, queuedBytes, blockMs, isBusy }) {
     const bytes = Buffer.alloc(queuedBytes)
     let finish
     if (way === 'openFifo') {
@@ -127,7 +127,8 @@ const measurements = {
     }
     await sleep(5)
     const from = now()
-    while (now() < from + blockMs * 1e6);
+    if (isBusy) while (now() < from + blockMs * 1e6);
+    else await sleep(blockMs)
     const to = now()
     await finish()
     return { from, to }
