@@ -107,8 +107,7 @@ export class Commit {
   add(name: string, data?: Body, options?: EntryOptions): boolean {
     if (this.#state !== 'open') throw this.#wrongState('add')
     if (options === undefined || hasOnlyTemplateFields(options, false)) {
-      const verdict = this.#addPlain(name, data, options)
-      if (verdict !== -1) return this.#go(verdict) && !this.#core.turn.count()
+      if (this.#addPlain(name, data, options)) return this.#core.hasRoom && !this.#core.turn.count()
     }
     return this.#addWithHeader(name, data, options === undefined ? {} : options)
   }
@@ -117,8 +116,7 @@ export class Commit {
   addEntry(entry: RunEntry): boolean {
     if (this.#state !== 'open') throw this.#wrongState('add')
     if (hasOnlyTemplateFields(entry, true)) {
-      const verdict = this.#addPlain(entry.name, entry.data, entry)
-      if (verdict !== -1) return this.#go(verdict)
+      if (this.#addPlain(entry.name, entry.data, entry)) return this.#core.hasRoom
     }
     const { name, data, ...options } = entry
     return this.#addWithHeader(name, data, options)
@@ -216,28 +214,28 @@ export class Commit {
     this.#ended?.reject(error)
   }
 
-  // An entry that the channel's template can write. -1: it cannot, nothing was written.
-  #addPlain(name: string, data: Body | undefined, options: TemplateFields | undefined): Verdict {
-    if (this.#queue !== undefined || typeof name !== 'string') return -1
+  // An entry that the channel's template can write. False: it cannot, nothing was written.
+  #addPlain(name: string, data: Body | undefined, options: TemplateFields | undefined): boolean {
+    if (this.#queue !== undefined || typeof name !== 'string') return false
     const bytes = typeof data === 'string' ? Buffer.from(data) : data
-    if (bytes !== undefined && !isPlain(bytes)) return -1
+    if (bytes !== undefined && !isPlain(bytes)) return false
     const size = bytes === undefined ? 0 : bytes.length
-    if (options?.size !== undefined && options.size !== size) return -1
+    if (options?.size !== undefined && options.size !== size) return false
     const core = this.#core
-    if (!core.fitsTemplate(options, this.#second)) return -1
+    if (!core.fitsTemplate(options, this.#second)) return false
     if (core.settings.markerName !== undefined) this.#checkMarker(name)
     this.#smallInARow = size <= MOST_GATHERED ? this.#smallInARow + 1 : 0
     const isGathered = this.#smallInARow > LEAST_IN_A_ROW && this.#hasNoFolders && core.gather(name, bytes)
     if (!isGathered) {
       if (this.#hasNoFolders && name.includes('/')) this.#hasNoFolders = false
       const verdict = core.native.add(name, bytes)
-      if (verdict === -1) return -1
-      core.hasRoom = verdict === 0
+      if (verdict === -1) return false
+      this.#go(verdict)
     }
     this.#bytes += BLOCK_BYTES + size + paddingBytes(size)
     this.#entries++
     core.entries++
-    return core.hasRoom ? 0 : 1
+    return true
   }
 
   #go(verdict: Verdict): boolean {
