@@ -13,7 +13,7 @@ export interface FifoOptions {
   readerTimeoutMs?: number | undefined
   /** Bytes of pipe to ask the kernel for (F_SETPIPE_SZ, pipe(7)); what it refuses is halved. Default 1 MiB. */
   pipeSize?: number | undefined
-  /** Bytes queued from which on write() returns false. Default 4 MiB. */
+  /** Bytes queued from which on write() returns false. Default 16 MiB. */
   highWaterMark?: number | undefined
   /** Map memory into the pipe instead of copying it (vmsplice): it must not change until consumed. Default false. */
   zeroCopy?: boolean | undefined

@@ -89,7 +89,7 @@ export function fifoSettings(options: { [name in keyof FifoSettings]?: unknown }
     readerTimeoutMs: checkMs('readerTimeoutMs', options.readerTimeoutMs, Number.POSITIVE_INFINITY),
     // F_SETPIPE_SZ takes an int: what is larger would be refused anyway.
     pipeSize: Math.min(checkBytes('pipeSize', options.pipeSize, 1 << 20, 4096), 1 << 30),
-    highWaterMark: checkBytes('highWaterMark', options.highWaterMark, 4 << 20),
+    highWaterMark: checkBytes('highWaterMark', options.highWaterMark, 16 << 20),
     zeroCopy: checkFlag('zeroCopy', options.zeroCopy),
   }
 }

@@ -33,7 +33,7 @@ export interface SpoutOptions {
   spill?: boolean | undefined
   /** How often an archive is sent before its commit fails with ERR_DELIVERY_UNCERTAIN. Default 32. */
   maxAttempts?: number | undefined
-  /** Bytes queued from which on add() returns false, and from which on an archive is sent before it is whole. Default 4 MiB. */
+  /** Bytes queued from which on add() returns false, and from which on an archive is sent before it is whole. Default 16 MiB. */
   highWaterMark?: number | undefined
   /** Bytes of pipe to ask the kernel for (F_SETPIPE_SZ, pipe(7)); what it refuses is halved. Default 1 MiB. */
   pipeSize?: number | undefined

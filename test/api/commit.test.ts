@@ -80,26 +80,31 @@ const BODIES: Record<string, (bytes: Buffer) => Body> = {
   'a Node stream': (bytes) => Readable.from(cut(bytes)),
   'a web stream': (bytes) => new Blob([bytes]).stream() as unknown as AsyncIterable<Uint8Array>,
 }
-// Blocks, what is copied and not borrowed (16 KiB), the engine's chunks (256 KiB), highWaterMark (4 MiB).
-const EDGES = [0, 512, 16 << 10, 256 << 10, 4 << 20]
+// Blocks, what is copied and not borrowed, the engine's chunks, highWaterMark.
+const HIGH_WATER = 4 << 20
+const EDGES = [0, 512, 16 << 10, 256 << 10, HIGH_WATER]
 const SIZES = EDGES.flatMap((edge) => [edge - 1, edge, edge + 1]).filter((size) => size >= 0)
 
 for (const [form, make] of Object.entries(BODIES)) {
   test(`${form} arrives as it is, with its size stated and not, at every edge`, async (t) => {
-    const whole = pattern((4 << 20) + 1)
+    const whole = pattern(HIGH_WATER + 1)
     const options = [undefined, {}, 'size'] as const
-    const entries = await sent(t, async (commit) => {
-      for (const size of SIZES) {
-        for (const option of options) {
-          const more = commit.add(
-            `${size}-${option === undefined ? 'plain' : option === 'size' ? 'size' : 'options'}`,
-            make(whole.subarray(0, size)),
-            option === 'size' ? { size } : option,
-          )
-          if (!more) await commit.ready()
+    const entries = await sent(
+      t,
+      async (commit) => {
+        for (const size of SIZES) {
+          for (const option of options) {
+            const more = commit.add(
+              `${size}-${option === undefined ? 'plain' : option === 'size' ? 'size' : 'options'}`,
+              make(whole.subarray(0, size)),
+              option === 'size' ? { size } : option,
+            )
+            if (!more) await commit.ready()
+          }
         }
-      }
-    })
+      },
+      { highWaterMark: HIGH_WATER },
+    )
     t.is(entries.length, SIZES.length * options.length)
     for (const { name, body } of entries) {
       const size = Number(name.split('-')[0])
