@@ -64,12 +64,12 @@ export interface NativeChannel {
   /** A regular file of the template. */
   add(name: string, body: Uint8Array | undefined): Verdict
   /**
-   * Up to 128 regular files of the template at once, in an archive whose names have no folders: plain names of up to 100 characters,
-   * one behind the other, without a slash; bodies of up to 1 KiB likewise.
+   * Regular files of the template, in an archive whose names have no folders.
    *
-   * @param sizes bytes of 16-bit numbers: of each entry, its name's characters and its body's bytes
+   * @param records the first `bytes` of it are what native/tar/packed_entries.h calls records: names of up to 100 bytes that are plain
+   *   and have no slash, bodies of up to 1 KiB
    */
-  addMany(names: string, sizes: Uint8Array, bodies: Uint8Array, count: number): Verdict
+  addMany(records: Uint8Array, bytes: number): Verdict
   /** Whether the clean path of what addEncoded() is to add is free: no folder or file of the open archive is in its way. */
   claimPath(path: string): boolean
   /** A header encoded elsewhere, a body or none, and its padding. */

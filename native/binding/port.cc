@@ -10,6 +10,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <unordered_set>
 #include <utility>
@@ -43,12 +44,9 @@ const uint8_t kZeros[2 * tar::kBlockSize] = {};
 // What add() says, besides refusing.
 enum Verdict : int32_t { kRefused = -1, kMore = 0, kWait = 1 };
 
-// addMany(): 128 names of 100 bytes, and a NUL.
-constexpr size_t kNamesRoom = 12801;
-
-size_t Padding(size_t size) { return (tar::kBlockSize - size % tar::kBlockSize) % tar::kBlockSize; }
-
-size_t EntryBytes(size_t body_bytes) { return tar::kBlockSize + body_bytes + Padding(body_bytes); }
+size_t EntryBytes(size_t body_bytes) {
+  return tar::kBlockSize + body_bytes + tar::PaddingBytes(body_bytes);
+}
 
 int64_t IntOf(napi_env env, napi_value value) {
   int64_t number = 0;
@@ -62,10 +60,7 @@ napi_value NumberOf(napi_env env, int32_t number) {
   return value;
 }
 
-struct Bytes {
-  uint8_t* data = nullptr;
-  size_t size = 0;
-};
+using Bytes = std::span<const uint8_t>;
 
 Bytes BytesOf(napi_env env, napi_value value) {
   napi_typedarray_type type;
@@ -74,14 +69,21 @@ Bytes BytesOf(napi_env env, napi_value value) {
   if (napi_get_typedarray_info(env, value, &type, &size, &data, nullptr, nullptr) != napi_ok)
     return {};
   if (type != napi_uint8_array && type != napi_uint8_clamped_array) return {};
-  return {static_cast<uint8_t*>(data), data == nullptr ? 0 : size};
+  return {static_cast<const uint8_t*>(data), data == nullptr ? 0 : size};
 }
 
 // A body and its padding.
 void PutCopy(Bytes body, uint8_t* out) {
-  if (body.size > 0) std::memcpy(out, body.data, body.size);
-  std::memset(out + body.size, 0, Padding(body.size));
+  if (body.size() > 0) std::memcpy(out, body.data(), body.size());
+  std::memset(out + body.size(), 0, tar::PaddingBytes(body.size()));
 }
+
+// A chunk begins at a page, as what is mapped should.
+struct ChunkUnpacker {
+  static_assert(Chunk::kSize == tar::EntryUnpacker::kMemoryBytes);
+  const std::shared_ptr<Chunk> chunk = TakeChunk();
+  tar::EntryUnpacker entries{chunk->data};
+};
 
 // Borrowed bodies whose last segment was dropped, on any thread, until JavaScript's thread lets go
 // of them.
@@ -157,6 +159,7 @@ class Port : public std::enable_shared_from_this<Port> {
 
   static bool IsSmall(std::string_view name, Bytes body);
   void PutSmall(std::string_view name, Bytes body);
+  uint8_t* PackedRoom(size_t bytes);
   uint8_t* Reserve(size_t size);
   uint8_t* Room(size_t size);
   void Copy(const uint8_t* data, size_t size);
@@ -229,9 +232,10 @@ napi_value Port::Open(napi_env env, napi_callback_info info) {
   options.maps_pages = flag(3);
   options.spills = flag(4);
 
-  options.unpack = [unpacker = std::make_shared<tar::EntryUnpacker>()](
-                       std::span<const uint8_t> packed, size_t* at) {
-    return unpacker->Next(packed, at);
+  options.make_unpack = []() -> Unpack {
+    return [unpacker = std::make_shared<ChunkUnpacker>()](Bytes packed, size_t* at) {
+      return unpacker->entries.Next(packed, at);
+    };
   };
 
   auto port = std::make_shared<Port>(env, std::move(options), flag(5));
@@ -360,7 +364,7 @@ void Port::LetGo(napi_env env) {
   for (const Returned::Body& body : bodies) {
     napi_value value = nullptr;
     if (!is_shut_ && napi_get_reference_value(env, body.reference, &value) == napi_ok &&
-        value != nullptr && BytesOf(env, value).size != body.size) {
+        value != nullptr && BytesOf(env, value).size() != body.size) {
       spoiled_.insert(body.archive);
     }
     napi_delete_reference(env, body.reference);
@@ -425,7 +429,6 @@ napi_value Port::SetTemplate(napi_env env, const napi_value* arguments) {
 napi_value Port::Begin(napi_env env, const napi_value* arguments) {
   archive_ = static_cast<uint64_t>(IntOf(env, arguments[0]));
   archive_bytes_ = 0;
-  paths_.Clear();
   small_in_a_row_ = 0;
   Push();
   items_.push_back({.kind = Item::Kind::kBegin, .number = archive_});
@@ -447,40 +450,37 @@ napi_value Port::Add(napi_env env, const napi_value* arguments) {
   if (is_plain && IsSmall(text, body)) {
     if (checks_names_ && !paths_.AddFile(text)) return NumberOf(env, kRefused);
     PutSmall(text, body);
-    return Accepted(env, static_cast<int64_t>(EntryBytes(body.size)));
+    return Accepted(env, static_cast<int64_t>(EntryBytes(body.size())));
   }
   small_in_a_row_ = 0;
-  const size_t copied = body.size <= kCopyBytes ? body.size + Padding(body.size) : 0;
+  const size_t copied =
+      body.size() <= kCopyBytes ? body.size() + tar::PaddingBytes(body.size()) : 0;
   uint8_t* header = Reserve(tar::kBlockSize + copied);
-  if (!template_.Encode(text, static_cast<int64_t>(body.size), header))
+  if (!template_.Encode(text, static_cast<int64_t>(body.size()), header))
     return NumberOf(env, kRefused);
   if (checks_names_ && !paths_.AddFile(text)) return NumberOf(env, kRefused);
   used_ += tar::kBlockSize;
   PutBody(env, arguments[1], body);
-  return Accepted(env, static_cast<int64_t>(EntryBytes(body.size)));
+  return Accepted(env, static_cast<int64_t>(EntryBytes(body.size())));
 }
 
-// addMany(names, sizes, bodies, count): entries of the template, small and with plain names without
-// a slash, in an archive without folders. Names and bodies are one behind the other; sizes has a
-// name's and a body's in turn.
+// addMany(records, bytes): entries of the template, small and with plain names without a slash, in
+// an archive without folders, already packed.
 napi_value Port::AddMany(napi_env env, const napi_value* arguments) {
-  char names[kNamesRoom];
-  size_t names_bytes = 0;
-  napi_get_value_string_latin1(env, arguments[0], names, sizeof(names), &names_bytes);
-  const Bytes sizes = BytesOf(env, arguments[1]);
-  Bytes bodies = BytesOf(env, arguments[2]);
-  const auto count = static_cast<size_t>(IntOf(env, arguments[3]));
-  std::string_view rest(names, names_bytes);
+  const Bytes records =
+      BytesOf(env, arguments[0]).first(static_cast<size_t>(IntOf(env, arguments[1])));
+  const bool are_packed = small_in_a_row_ + 1 >= kLeastInARow;
   int64_t bytes = 0;
-  for (size_t i = 0; i < count; ++i) {
-    uint16_t size[2];
-    std::memcpy(size, sizes.data + i * sizeof(size), sizeof(size));
-    const std::string_view name = rest.substr(0, size[0]);
-    if (checks_names_) paths_.AddFile(name);
-    PutSmall(name, {bodies.data, size[1]});
-    rest.remove_prefix(name.size());
-    bodies.data += size[1];
-    bytes += static_cast<int64_t>(EntryBytes(size[1]));
+  for (Bytes rest = records; !rest.empty();) {
+    const tar::PackedEntry entry = tar::FirstEntry(rest);
+    if (checks_names_) paths_.AddFile(entry.name);
+    if (!are_packed) PutSmall(entry.name, entry.body);
+    bytes += static_cast<int64_t>(EntryBytes(entry.body.size()));
+    rest = rest.subspan(entry.packed_bytes);
+  }
+  if (are_packed) {
+    std::memcpy(PackedRoom(records.size()), records.data(), records.size());
+    unpacked_bytes_ += static_cast<size_t>(bytes);
   }
   return Accepted(env, bytes);
 }
@@ -503,9 +503,10 @@ napi_value Port::AddEncoded(napi_env env, const napi_value* arguments) {
   small_in_a_row_ = 0;
   const Bytes header = BytesOf(env, arguments[0]);
   const Bytes body = BytesOf(env, arguments[1]);
-  Copy(header.data, header.size);
+  Copy(header.data(), header.size());
   PutBody(env, arguments[1], body);
-  return Accepted(env, static_cast<int64_t>(header.size + body.size + Padding(body.size)));
+  return Accepted(
+      env, static_cast<int64_t>(header.size() + body.size() + tar::PaddingBytes(body.size())));
 }
 
 // append(bytes): bytes as they are: a part of a body, its padding, or anything on a raw
@@ -513,12 +514,12 @@ napi_value Port::AddEncoded(napi_env env, const napi_value* arguments) {
 napi_value Port::Append(napi_env env, const napi_value* arguments) {
   small_in_a_row_ = 0;
   const Bytes bytes = BytesOf(env, arguments[0]);
-  if (bytes.size <= kCopyBytes) {
-    Copy(bytes.data, bytes.size);
+  if (bytes.size() <= kCopyBytes) {
+    Copy(bytes.data(), bytes.size());
   } else {
     Borrow(env, arguments[0], bytes);
   }
-  return Accepted(env, static_cast<int64_t>(bytes.size));
+  return Accepted(env, static_cast<int64_t>(bytes.size()));
 }
 
 // finish(isAlone): the end-of-archive marker (not on a raw channel) and the end of the archive.
@@ -532,6 +533,7 @@ napi_value Port::Finish(napi_env env, const napi_value* arguments) {
     channel_->counters.accepted += sizeof(kZeros);
   }
   Push();
+  paths_.Clear();
   items_.push_back({.kind = Item::Kind::kFinish});
   if (is_alone && archive_bytes_ <= kAloneBytes) {
     unflushed_ = 0;
@@ -550,6 +552,7 @@ napi_value Port::AbortOpen(napi_env env, const napi_value* arguments) {
   bool inside_body = false;
   napi_get_value_bool(env, arguments[0], &inside_body);
   Push();
+  paths_.Clear();
   items_.push_back({.kind = Item::Kind::kAbort, .inside_body = inside_body});
   Flush(Urgency::kNow);
   return nullptr;
@@ -595,31 +598,35 @@ napi_value Port::KeepAlive(napi_env env, const napi_value* arguments) {
 
 // Whether PutSmall() takes an entry with this plain name.
 bool Port::IsSmall(std::string_view name, Bytes body) {
-  return name.size() <= tar::kNameField.width && body.size <= tar::kMostPackedBody;
+  return name.size() <= tar::kNameField.width && body.size() <= tar::kMostPackedBody;
 }
 
 // Of many in a row the engine encodes those that follow. Each change between packed and other bytes
 // costs a segment, and a write of its own.
 void Port::PutSmall(std::string_view name, Bytes body) {
+  const size_t bytes = EntryBytes(body.size());
   if (++small_in_a_row_ < kLeastInARow) {
-    const size_t bytes = EntryBytes(body.size);
     uint8_t* out = Reserve(bytes);
-    template_.Encode(name, static_cast<int64_t>(body.size), out);
+    template_.Encode(name, static_cast<int64_t>(body.size()), out);
     PutCopy(body, out + tar::kBlockSize);
     used_ += bytes;
     return;
   }
+  tar::PackEntry(name, body, PackedRoom(tar::PackedBytes(name, body.size())));
+  unpacked_bytes_ += bytes;
+}
+
+// Room for records of so many bytes, which count as used.
+uint8_t* Port::PackedRoom(size_t bytes) {
   if (unpacked_bytes_ == 0) Push();
-  const size_t bytes = tar::PackedBytes(name, body.size);
   uint8_t* out = Room(tar::kPackedTemplateBytes + bytes);
   if (used_ == pushed_) {
     tar::PackTemplate(template_, out);
     out += tar::kPackedTemplateBytes;
     used_ += tar::kPackedTemplateBytes;
   }
-  tar::PackEntry(name, {body.data, body.size}, out);
   used_ += bytes;
-  unpacked_bytes_ += EntryBytes(body.size);
+  return out;
 }
 
 // Room in which bytes are put as they are to be written.
@@ -655,18 +662,18 @@ void Port::Borrow(napi_env env, napi_value body, Bytes bytes) {
   napi_create_reference(env, body, 1, &reference);
   const auto give_back = [returned = returned_, reference, bytes, archive = archive_](const void*) {
     const std::lock_guard lock(returned->mutex);
-    returned->bodies.push_back({reference, bytes.size, archive});
+    returned->bodies.push_back({reference, bytes.size(), archive});
   };
-  items_.push_back(
-      {.kind = Item::Kind::kAppend,
-       .segment = {bytes.data, bytes.size, std::shared_ptr<const void>(bytes.data, give_back)}});
+  items_.push_back({.kind = Item::Kind::kAppend,
+                    .segment = {bytes.data(), bytes.size(),
+                                std::shared_ptr<const void>(bytes.data(), give_back)}});
 }
 
 void Port::PutBody(napi_env env, napi_value body, Bytes bytes) {
-  const size_t padding = Padding(bytes.size);
-  if (bytes.size <= kCopyBytes) {
-    PutCopy(bytes, Reserve(bytes.size + padding));
-    used_ += bytes.size + padding;
+  const size_t padding = tar::PaddingBytes(bytes.size());
+  if (bytes.size() <= kCopyBytes) {
+    PutCopy(bytes, Reserve(bytes.size() + padding));
+    used_ += bytes.size() + padding;
     return;
   }
   Borrow(env, body, bytes);

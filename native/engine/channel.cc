@@ -73,7 +73,15 @@ int64_t Histogram::Quantile(double part) const {
 // -------------------------------------------------------------------------------------------
 
 Channel::Channel(ChannelOptions options, std::function<void()> notify)
-    : options_(std::move(options)), engine_(Engine::Get()), notify_(std::move(notify)) {}
+    : options_(std::move(options)),
+      engine_(Engine::Get()),
+      notify_(std::move(notify)),
+      unpackers_(
+          options_.make_unpack,
+          options_.maps_pages ? std::function<int64_t()>([this] { return BytesRead(); }) : nullptr),
+      window_([this](std::span<const uint8_t> packed, size_t* at) {
+        return unpackers_.Next(packed, at);
+      }) {}
 
 Failure Channel::Start(int* error) {
   const fifo::PathInfo info = fifo::Inspect(options_.path);
@@ -231,13 +239,7 @@ void Channel::TakeItems(int64_t now) {
     wants_detach = wants_detach_;
   }
   took_items_ = !taken_.empty();
-  for (Item& item : taken_) {
-    if (item.segment.IsPacked() && options_.maps_pages) {
-      UnpackAll(item.segment, now);
-    } else {
-      TakeItem(&item, now);
-    }
-  }
+  for (Item& item : taken_) TakeItem(&item, now);
   taken_.clear();
   if ((wants_abort || wants_detach) && state_ != State::kGone) {
     FailAll(Failure::kAborted);
@@ -284,25 +286,6 @@ void Channel::TakeItem(Item* item, int64_t now) {
   }
   backlog_bytes_ += size;
   backlog_.push_back(std::move(*item));
-}
-
-// Pages that are mapped into the pipe must stay as they are until they are read.
-void Channel::UnpackAll(const Segment& packed, int64_t now) {
-  for (size_t at = 0; at < packed.packed_size;) {
-    std::span<const uint8_t> bytes = options_.unpack({packed.data, packed.packed_size}, &at);
-    while (!bytes.empty()) {
-      if (!chunk_ || used_ == Chunk::kSize) {
-        chunk_ = TakeChunk();
-        used_ = 0;
-      }
-      const size_t part = std::min(bytes.size(), Chunk::kSize - used_);
-      std::memcpy(chunk_->data + used_, bytes.data(), part);
-      Item unpacked{.kind = Item::Kind::kAppend, .segment = {chunk_->data + used_, part, chunk_}};
-      TakeItem(&unpacked, now);
-      used_ += part;
-      bytes = bytes.subspan(part);
-    }
-  }
 }
 
 // Rule 1: an archive gets into the window whole, or, once it has grown past the high water mark,
@@ -648,7 +631,8 @@ bool Channel::Closing(int64_t now) {
 Channel::Wrote Channel::WriteUpTo(int64_t limit, int64_t now) {
   int64_t budget = kBudgetBytes;
   while (window_.nxt() < limit && budget > 0) {
-    window_.Gather(limit, kPieces, kWriteBytes, &pieces_);
+    const bool has_unpacked = window_.Gather(limit, kPieces, kWriteBytes, &pieces_);
+    const bool maps = options_.maps_pages && (!has_unpacked || unpackers_.MayMap());
     iovec vectors[kPieces];
     int64_t wanted = 0;
     for (size_t i = 0; i < pieces_.size(); ++i) {
@@ -656,11 +640,12 @@ Channel::Wrote Channel::WriteUpTo(int64_t limit, int64_t now) {
       wanted += static_cast<int64_t>(pieces_[i].size);
     }
     const int count = static_cast<int>(pieces_.size());
-    const int64_t wrote = options_.maps_pages ? fifo::MapIn(write_end_, vectors, count)
-                                              : fifo::Write(write_end_, vectors, count);
+    const int64_t wrote =
+        maps ? fifo::MapIn(write_end_, vectors, count) : fifo::Write(write_end_, vectors, count);
     if (wrote > 0) {
       ++counters.writes;
       counters.written += wrote;
+      if (maps && has_unpacked) unpackers_.Mapped(counters.written);
       window_.Advance(wrote);
       budget -= wrote;
       moved_at_ = now;
@@ -669,7 +654,7 @@ Channel::Wrote Channel::WriteUpTo(int64_t limit, int64_t now) {
       // The pipe is full. Another try waits for its lock for as long as the reader reads: mapping,
       // which is quick, gains by it; copying does not.
       ++counters.short_writes;
-      if (options_.maps_pages) continue;
+      if (maps) continue;
       stalled_since_ = NowNs();
       return Wrote::kBlocked;
     }
@@ -738,6 +723,9 @@ int64_t Channel::Sample() {
   last_consumed_ = consumed;
   return consumed;
 }
+
+// Of all that was ever written, unless it was dropped with its pipe.
+int64_t Channel::BytesRead() const { return counters.written - fifo::Unread(write_end_); }
 
 // The order is what makes it sound: a reader that took bytes of the sample opened before, and its
 // open is in the queue.
@@ -1144,9 +1132,10 @@ void Channel::KeepMapped() {
   static std::vector<std::shared_ptr<const void>>& kept =
       *new std::vector<std::shared_ptr<const void>>();
   window_.MoveSegments(window_.base(), window_.end(), [](Segment* segment) {
-    kept.push_back(segment->owner);
+    if (!segment->IsPacked()) kept.push_back(segment->owner);
     return true;
   });
+  unpackers_.Abandon();
 }
 
 void Channel::CloseAndReopen(int64_t now) {

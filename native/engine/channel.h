@@ -32,6 +32,7 @@
 #include "engine/arena.h"
 #include "engine/engine.h"
 #include "engine/spill.h"
+#include "engine/unpackers.h"
 #include "fifo/fifo.h"
 #include "fifo/watch.h"
 #include "send_window/reader_trail.h"
@@ -51,7 +52,8 @@ struct ChannelOptions {
   int64_t pipe_size = 1 << 20;
   uint32_t max_attempts = 32;
   int64_t reader_timeout_ns = kNever;
-  Unpack unpack = nullptr;  // what makes bytes of packed segments, if there are any
+  // Makes what makes bytes of packed segments, if there are any.
+  std::function<Unpack()> make_unpack = nullptr;
 };
 
 // Why an archive, or everything, failed.
@@ -213,7 +215,6 @@ class Channel : public std::enable_shared_from_this<Channel> {
   // Items come in; whole archives, or the long beginning of one, go into the window.
   void TakeItems(int64_t now);
   void TakeItem(Item* item, int64_t now);
-  void UnpackAll(const Segment& packed, int64_t now);
   void AwaitItems(int64_t now);
   void Admit(int64_t now);
   void AdmitItem(Item* item, int64_t now);
@@ -240,6 +241,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   Wrote WriteUpTo(int64_t limit, int64_t now);
   int64_t SendLimit();
   int64_t Sample();
+  int64_t BytesRead() const;
   int64_t SampleAndDrain();
   bool WatchReads();
   void SetReadsWatched(bool watched);
@@ -313,15 +315,14 @@ class Channel : public std::enable_shared_from_this<Channel> {
   fifo::Identity identity_;
   fifo::Fd write_end_;
   State state_ = State::kIdle;
-  SendWindow window_{options_.unpack};
+  Unpackers unpackers_;
+  SendWindow window_;
   Spill spill_;
   int64_t spilled_to_ = 0;  // bytes before are in the temporary file
   ReaderTrail trail_;       // of the head archive
   ReaderTrail next_trail_;  // of the one behind it, once trail_ has passed
   std::vector<Item> taken_;
   bool took_items_ = false;
-  std::shared_ptr<Chunk> chunk_;  // zeroCopy: what was packed is unpacked into
-  size_t used_ = 0;               // of chunk_
   int64_t received_ = 0;         // bytes taken from the inbox; told once they are counted elsewhere
   std::deque<Item> backlog_;     // not yet in the window
   size_t backlog_finished_ = 0;  // archives whose end is in the backlog

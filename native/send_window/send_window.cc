@@ -53,7 +53,7 @@ int64_t SendWindow::DropOpen() {
   return dropped;
 }
 
-void SendWindow::Gather(int64_t limit, size_t max_pieces, int64_t max_bytes,
+bool SendWindow::Gather(int64_t limit, size_t max_pieces, int64_t max_bytes,
                         std::vector<Piece>* pieces) {
   pieces->clear();
   int64_t position = nxt_;
@@ -64,14 +64,15 @@ void SendWindow::Gather(int64_t limit, size_t max_pieces, int64_t max_bytes,
     const auto offset = static_cast<size_t>(position - kept.start);
     Piece piece{kept.segment.data + offset, kept.segment.size - offset};
     if (kept.segment.IsPacked()) {
-      if (std::exchange(has_unpacked, true)) return;
+      if (std::exchange(has_unpacked, true)) return true;
       piece = UnpackedAt(kept, position);
     }
     piece.size = std::min(piece.size, static_cast<size_t>(stop - position));
     pieces->push_back(piece);
     position += static_cast<int64_t>(piece.size);
-    if (position < kept.start + static_cast<int64_t>(kept.segment.size)) return;
+    if (position < kept.start + static_cast<int64_t>(kept.segment.size)) break;
   }
+  return has_unpacked;
 }
 
 // Where writing goes on, mostly: what was unpacked last, or what comes next.

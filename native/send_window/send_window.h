@@ -91,8 +91,8 @@ class SendWindow {
   int64_t DropOpen();
 
   // The pieces to write next, from nxt up to `limit`, at most `max_pieces` of them and `max_bytes`
-  // in all. Valid until the next call.
-  void Gather(int64_t limit, size_t max_pieces, int64_t max_bytes, std::vector<Piece>* pieces);
+  // in all. Valid until the next call. True: some of it was unpacked, by the last call of Unpack.
+  bool Gather(int64_t limit, size_t max_pieces, int64_t max_bytes, std::vector<Piece>* pieces);
   // `bytes` were written.
   void Advance(int64_t bytes);
   // Everything unconfirmed is to be sent again. Only if CanRewind(). Returns the bytes that are

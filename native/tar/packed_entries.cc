@@ -31,23 +31,29 @@ void PackEntry(std::string_view name, std::span<const uint8_t> body, uint8_t* ou
   if (!body.empty()) std::memcpy(out + sizeof(sizes) + name.size(), body.data(), body.size());
 }
 
+PackedEntry FirstEntry(std::span<const uint8_t> records) {
+  Sizes sizes;
+  std::memcpy(&sizes, records.data(), sizeof(sizes));
+  const uint8_t* name = records.data() + sizeof(sizes);
+  return {.name = {reinterpret_cast<const char*>(name), sizes.name},
+          .body = {name + sizes.name, sizes.body},
+          .packed_bytes = sizeof(sizes) + sizes.name + sizes.body};
+}
+
 std::span<const uint8_t> EntryUnpacker::Next(std::span<const uint8_t> packed, size_t* at) {
-  if (bytes_ == nullptr) bytes_ = std::make_unique_for_overwrite<uint8_t[]>(kBlocks * kBlockSize);
   Use(packed.data());
   *at = std::max(*at, kPackedTemplateBytes);
   size_t block = 0;
   while (*at < packed.size()) {
-    Sizes sizes;
-    std::memcpy(&sizes, packed.data() + *at, sizeof(sizes));
-    const uint8_t* name = packed.data() + *at + sizeof(sizes);
-    const size_t blocks = 1 + BlocksOf(sizes.body);
+    const PackedEntry entry = FirstEntry(packed.subspan(*at));
+    const size_t blocks = 1 + BlocksOf(entry.body.size());
     if (block + blocks > kBlocks) break;
-    PutHeader({reinterpret_cast<const char*>(name), sizes.name}, sizes.body, block);
-    PutBody(name + sizes.name, sizes.body, block + 1);
+    PutHeader(entry.name, entry.body.size(), block);
+    PutBody(entry.body, block + 1);
     block += blocks;
-    *at += sizeof(sizes) + sizes.name + sizes.body;
+    *at += entry.packed_bytes;
   }
-  return {bytes_.get(), block * kBlockSize};
+  return {memory_, block * kBlockSize};
 }
 
 void EntryUnpacker::Use(const uint8_t* packed_template) {
@@ -60,7 +66,7 @@ void EntryUnpacker::Use(const uint8_t* packed_template) {
 
 void EntryUnpacker::PutHeader(std::string_view name, size_t size, size_t block) {
   Block& before = blocks_[block];
-  uint8_t* out = bytes_.get() + block * kBlockSize;
+  uint8_t* out = memory_ + block * kBlockSize;
   [[maybe_unused]] const bool is_encoded =
       before.is_header ? template_.EncodeOver(before.used, name, static_cast<int64_t>(size), out)
                        : template_.Encode(name, static_cast<int64_t>(size), out);
@@ -68,17 +74,16 @@ void EntryUnpacker::PutHeader(std::string_view name, size_t size, size_t block) 
   before = {true, static_cast<uint16_t>(name.size())};
 }
 
-void EntryUnpacker::PutBody(const uint8_t* body, size_t size, size_t block) {
-  for (; size > 0; ++block) {
+void EntryUnpacker::PutBody(std::span<const uint8_t> body, size_t block) {
+  for (; !body.empty(); ++block) {
     Block& before = blocks_[block];
-    uint8_t* out = bytes_.get() + block * kBlockSize;
-    const size_t part = std::min(size, kBlockSize);
+    uint8_t* out = memory_ + block * kBlockSize;
+    const size_t part = std::min(body.size(), kBlockSize);
     const size_t used = before.is_header ? kBlockSize : before.used;
-    std::memcpy(out, body, part);
+    std::memcpy(out, body.data(), part);
     if (used > part) std::memset(out + part, 0, used - part);
     before = {false, static_cast<uint16_t>(part)};
-    body += part;
-    size -= part;
+    body = body.subspan(part);
   }
 }
 

@@ -9,7 +9,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string_view>
 
@@ -25,6 +24,15 @@ constexpr size_t PackedBytes(std::string_view name, size_t body_bytes) {
   return 2 * sizeof(uint16_t) + name.size() + body_bytes;
 }
 
+struct PackedEntry {
+  std::string_view name;
+  std::span<const uint8_t> body;
+  size_t packed_bytes;
+};
+
+// The first of some records.
+PackedEntry FirstEntry(std::span<const uint8_t> records);
+
 // What packed entries begin with. Writes kPackedTemplateBytes.
 void PackTemplate(const HeaderTemplate& fixed, uint8_t* out);
 
@@ -32,10 +40,15 @@ void PackTemplate(const HeaderTemplate& fixed, uint8_t* out);
 // fits the name field; the body has at most kMostPackedBody.
 void PackEntry(std::string_view name, std::span<const uint8_t> body, uint8_t* out);
 
-// Makes headers, bodies and padding of packed entries, in memory that stays in the processor's
-// caches.
+// Makes headers, bodies and padding of packed entries, always in the same memory, which so stays in
+// the processor's caches.
 class EntryUnpacker {
  public:
+  static constexpr size_t kMemoryBytes = 256 << 10;
+
+  // `memory`: kMemoryBytes, the caller's, of any contents.
+  explicit EntryUnpacker(uint8_t* memory) : memory_(memory) {}
+
   // The next whole entries of `packed` from `*at` on, which is 0 at its beginning and moved behind
   // them. Valid until the next call.
   std::span<const uint8_t> Next(std::span<const uint8_t> packed, size_t* at);
@@ -46,15 +59,15 @@ class EntryUnpacker {
     bool is_header = false;      // of template_
     uint16_t used = kBlockSize;  // of the name field, or of the block; zeros follow
   };
-  static constexpr size_t kBlocks = (256 << 10) / kBlockSize;
+  static constexpr size_t kBlocks = kMemoryBytes / kBlockSize;
 
   void Use(const uint8_t* packed_template);
   void PutHeader(std::string_view name, size_t size, size_t block);
-  void PutBody(const uint8_t* body, size_t size, size_t block);
+  void PutBody(std::span<const uint8_t> body, size_t block);
 
   HeaderTemplate template_;
   std::array<Block, kBlocks> blocks_;
-  std::unique_ptr<uint8_t[]> bytes_;
+  uint8_t* const memory_;
 };
 
 }  // namespace tarspout::tar

@@ -1,56 +1,61 @@
 import type { NativeChannel, Verdict } from '../addon.js'
-import { isFlatName } from '../tar/name-rules.js'
+import { putFlatName } from '../tar/name-rules.js'
 
 /** Bytes of the largest body that can be gathered. */
 export const MOST_GATHERED = 1024
 
-// What addMany() takes at once.
-const MOST_ENTRIES = 128
+// What a template's header holds of a name.
 const MOST_NAME = 100
-const BODIES_BYTES = 32 << 10
+const SIZES_BYTES = 4
+const RECORDS_BYTES = 32 << 10
+const LARGEST_RECORD = SIZES_BYTES + MOST_NAME + MOST_GATHERED
+const MOST_ENTRIES = 128
 
-/** Small entries with simple names, gathered: one call into the addon for each costs more than all that is done here. */
+/**
+ * Small entries with simple names, gathered as the records that native/tar/packed_entries.h describes: one call into the addon for
+ * each costs more than all that is done here.
+ */
 export class Batch {
   readonly #native: NativeChannel
-  readonly #sizes = new Uint16Array(2 * MOST_ENTRIES)
-  readonly #sizeBytes = new Uint8Array(this.#sizes.buffer)
-  readonly #bodies = new Uint8Array(BODIES_BYTES)
-  #names = ''
+  readonly #records = new Uint8Array(RECORDS_BYTES)
+  #used = 0
   #count = 0
-  #used = 0 // of #bodies
 
   constructor(native: NativeChannel) {
     this.#native = native
   }
 
   get isEmpty(): boolean {
-    return this.#count === 0
+    return this.#used === 0
+  }
+
+  get isFull(): boolean {
+    return this.#used > RECORDS_BYTES - LARGEST_RECORD || this.#count === MOST_ENTRIES
   }
 
   /** Takes a copy of an entry with a small body, if its name allows. Where that makes it full, {@link flush} is due. */
   take(name: string, body: Uint8Array | undefined): boolean {
-    if (name.length > MOST_NAME || !isFlatName(name)) return false
+    const records = this.#records
+    const at = this.#used
+    const length = name.length
+    if (length > MOST_NAME || !putFlatName(name, records, at + SIZES_BYTES)) return false
     const size = body === undefined ? 0 : body.length
-    if (body !== undefined) this.#bodies.set(body, this.#used)
-    const at = 2 * this.#count
-    this.#sizes[at] = name.length
-    this.#sizes[at + 1] = size
-    this.#used += size
-    this.#names += name
+    records[at] = length
+    records[at + 1] = 0
+    records[at + 2] = size
+    records[at + 3] = size >> 8
+    const bodyAt = at + SIZES_BYTES + length
+    if (body !== undefined) records.set(body, bodyAt)
+    this.#used = bodyAt + size
     this.#count++
     return true
   }
 
-  get isFull(): boolean {
-    return this.#count === MOST_ENTRIES || this.#used > BODIES_BYTES - MOST_GATHERED
-  }
-
   /** Hands over what was gathered. */
   flush(): Verdict {
-    const verdict = this.#native.addMany(this.#names, this.#sizeBytes, this.#bodies, this.#count)
-    this.#names = ''
-    this.#count = 0
+    const verdict = this.#native.addMany(this.#records, this.#used)
     this.#used = 0
+    this.#count = 0
     return verdict
   }
 }

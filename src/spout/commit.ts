@@ -53,6 +53,7 @@ export class Commit {
   #bytes = END_OF_ARCHIVE.length
   #marker: Uint8Array | undefined
   #queue: Promise<void> | undefined // entries whose bodies are still read, and all behind them
+  readonly #hasMarkerName: boolean
   #hasNoFolders = true
   #smallInARow = 0
   #isInsideBody = false
@@ -66,6 +67,7 @@ export class Commit {
   /** @internal Use Spout.beginCommit(). */
   constructor(core: SpoutCore) {
     this.#core = core
+    this.#hasMarkerName = core.settings.markerName !== undefined
     this.archive = core.begin(this)
     core.open = this
   }
@@ -223,7 +225,7 @@ export class Commit {
     if (options?.size !== undefined && options.size !== size) return false
     const core = this.#core
     if (!core.fitsTemplate(options, this.#second)) return false
-    if (core.settings.markerName !== undefined) this.#checkMarker(name)
+    if (this.#hasMarkerName) this.#checkMarker(name)
     this.#smallInARow = size <= MOST_GATHERED ? this.#smallInARow + 1 : 0
     const isGathered = this.#smallInARow > LEAST_IN_A_ROW && this.#hasNoFolders && core.gather(name, bytes)
     if (!isGathered) {

@@ -31,11 +31,17 @@ for (const character of ' #$%&,-.:=_~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg
   FLAT[character.charCodeAt(0)] = 1
 }
 
-/** A quick yes for names that every reader takes as they stand and that lie in no folder. Others may be fine too. */
-export function isFlatName(name: string): boolean {
-  if (name.length === 0 || name.charCodeAt(0) === 46) return false
-  for (let i = 0; i < name.length; i++) {
-    if (FLAT[name.charCodeAt(i)] !== 1) return false
+/**
+ * Writes a name into `target` from `at` on, a byte a character, if every reader takes it as it stands and it lies in no folder. False:
+ * it may be fine all the same, and what was written there means nothing.
+ */
+export function putFlatName(name: string, target: Uint8Array, at: number): boolean {
+  const { length } = name
+  if (length === 0 || name.charCodeAt(0) === 46) return false
+  for (let i = 0; i < length; i++) {
+    const character = name.charCodeAt(i)
+    if (FLAT[character] !== 1) return false
+    target[at + i] = character
   }
   return true
 }

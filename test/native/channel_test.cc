@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -109,12 +111,12 @@ std::string ContentOf(uint64_t number, size_t size) {
 constexpr uint8_t kPackedBy = 0x5a;
 
 tarspout::Unpack ChangeBack() {
-  return [memory = std::make_shared<std::string>()](std::span<const uint8_t> packed, size_t* at) {
-    const size_t size = std::min<size_t>(3'000, packed.size() - *at);
-    memory->assign(reinterpret_cast<const char*>(packed.data()) + *at, size);
-    for (char& byte : *memory) byte = static_cast<char>(byte ^ kPackedBy);
+  using Memory = std::array<uint8_t, 3'000>;
+  return [memory = std::make_shared<Memory>()](std::span<const uint8_t> packed, size_t* at) {
+    const size_t size = std::min(memory->size(), packed.size() - *at);
+    for (size_t i = 0; i < size; ++i) (*memory)[i] = packed[*at + i] ^ kPackedBy;
     *at += size;
-    return std::span(reinterpret_cast<const uint8_t*>(memory->data()), size);
+    return std::span<const uint8_t>(memory->data(), size);
   };
 }
 
@@ -223,7 +225,7 @@ class Client {
 
  private:
   static ChannelOptions Unpacking(ChannelOptions options) {
-    options.unpack = ChangeBack();
+    options.make_unpack = ChangeBack;
     return options;
   }
 

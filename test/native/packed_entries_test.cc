@@ -61,7 +61,8 @@ std::string Unpack(EntryUnpacker* unpacker, const std::string& packed) {
 }
 
 TEST("entries of all small sizes come out as if encoded one by one") {
-  EntryUnpacker unpacker;
+  std::vector<uint8_t> memory(EntryUnpacker::kMemoryBytes, 0x5a);
+  EntryUnpacker unpacker(memory.data());
   std::vector<Entry> entries;
   for (const size_t size : {0, 1, 100, 511, 512, 513, 1023, 1024}) {
     entries.push_back({"n" + std::to_string(size), std::string(size, 'b')});
@@ -74,7 +75,8 @@ TEST("entries of all small sizes come out as if encoded one by one") {
 // The memory is used again and again: nothing of earlier entries or templates may be left in it.
 TEST("random entries, templates and runs, in the same memory") {
   std::mt19937 random(17);
-  EntryUnpacker unpacker;
+  std::vector<uint8_t> memory(EntryUnpacker::kMemoryBytes, 0x5a);
+  EntryUnpacker unpacker(memory.data());
   for (int run = 0; run < 60 && check::failures == 0; ++run) {
     const size_t largest = random() % 4 == 0 ? kMostPackedBody : 300;
     std::vector<Entry> entries(1 + random() % 2'000);
