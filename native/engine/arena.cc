@@ -1,9 +1,12 @@
 #include "engine/arena.h"
 
+#include <array>
+#include <condition_variable>
 #include <mutex>
 #include <vector>
 
 #include "engine/huge_pages.h"
+#include "engine/thread.h"
 
 namespace tarspout {
 
@@ -18,34 +21,89 @@ struct Block {
 
 namespace {
 
+constexpr size_t kSpareChunks = 8;     // with no more than these another block is wanted
 constexpr size_t kPooledChunks = 256;  // 64 MiB, what one archive keeps by default
 
-struct Pool {
-  std::mutex mutex;
-  std::vector<Chunk*> free;
+// Grows ahead of those who take, so that JavaScript's thread need not wait for pages.
+class Pool {
+ public:
+  Pool() {
+    StartThread("tarspout-memory", [this] { Grow(); });
+  }
+
+  Chunk* Take();
+  void GiveBack(Chunk* chunk);
+
+ private:
+  static Block* NewBlock();
+  void Add(Block* block);
+  void Grow();  // a thread of its own
+
+  std::mutex mutex_;
+  std::condition_variable wants_block_;
+  bool is_growing_ = false;
+  std::vector<Chunk*> free_;
 };
 
-// Leaked, as the engine is: its thread may hand back chunks while the process exits.
+// Leaked, as the engine is: both threads may use it while the process exits.
 Pool& ThePool() {
   static Pool& pool = *new Pool();
   return pool;
 }
 
-void AddBlock(Pool& pool) {
+// Touched: the kernel finds and clears the pages now, which can take milliseconds.
+Block* Pool::NewBlock() {
+  constexpr size_t kPage = 4096;
   auto* block = new Block{.data = MapHuge(kHugePage), .chunks = {}};
-  for (size_t i = Block::kChunks; i-- > 0;) {
+  for (size_t at = 0; at < kHugePage; at += kPage) block->data[at] = 0;
+  return block;
+}
+
+// To be taken last: what was used before is in the caches.
+void Pool::Add(Block* block) {
+  std::array<Chunk*, Block::kChunks> chunks;
+  for (size_t i = 0; i < Block::kChunks; ++i) {
     block->chunks[i] = {block->data + i * Chunk::kSize, block};
-    pool.free.push_back(&block->chunks[i]);
+    chunks[i] = &block->chunks[i];
+  }
+  free_.insert(free_.begin(), chunks.begin(), chunks.end());
+}
+
+void Pool::Grow() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wants_block_.wait(lock, [this] { return is_growing_; });
+    lock.unlock();
+    Block* block = NewBlock();
+    lock.lock();
+    Add(block);
+    is_growing_ = false;
   }
 }
 
-void GiveBack(Chunk* chunk) {
-  Pool& pool = ThePool();
-  const std::lock_guard lock(pool.mutex);
-  pool.free.push_back(chunk);
+Chunk* Pool::Take() {
+  std::unique_lock lock(mutex_);
+  if (free_.empty()) {
+    lock.unlock();
+    Block* block = NewBlock();
+    lock.lock();
+    Add(block);
+  } else if (free_.size() <= kSpareChunks && !is_growing_) {
+    is_growing_ = true;
+    wants_block_.notify_one();
+  }
+  Chunk* chunk = free_.back();
+  free_.pop_back();
+  --chunk->block->free;
+  return chunk;
+}
+
+void Pool::GiveBack(Chunk* chunk) {
+  const std::lock_guard lock(mutex_);
+  free_.push_back(chunk);
   Block* block = chunk->block;
-  if (++block->free < Block::kChunks || pool.free.size() <= kPooledChunks) return;
-  std::erase_if(pool.free, [block](const Chunk* other) { return other->block == block; });
+  if (++block->free < Block::kChunks || free_.size() <= kPooledChunks) return;
+  std::erase_if(free_, [block](const Chunk* other) { return other->block == block; });
   UnmapHuge(block->data, kHugePage);
   delete block;
 }
@@ -53,16 +111,7 @@ void GiveBack(Chunk* chunk) {
 }  // namespace
 
 std::shared_ptr<Chunk> TakeChunk() {
-  Pool& pool = ThePool();
-  Chunk* chunk;
-  {
-    const std::lock_guard lock(pool.mutex);
-    if (pool.free.empty()) AddBlock(pool);
-    chunk = pool.free.back();
-    pool.free.pop_back();
-    --chunk->block->free;
-  }
-  return {chunk, GiveBack};
+  return {ThePool().Take(), [](Chunk* chunk) { ThePool().GiveBack(chunk); }};
 }
 
 }  // namespace tarspout

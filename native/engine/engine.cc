@@ -14,9 +14,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <string>
-#include <thread>
 
 #include "engine/channel.h"
+#include "engine/thread.h"
 
 namespace tarspout {
 namespace {
@@ -90,14 +90,7 @@ Engine::Engine()
     : epoll_(::epoll_create1(EPOLL_CLOEXEC)), wakeup_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   Add(epoll_.get(), wakeup_.get(), kWakeupTag);
   if (watch_.IsUsable()) Add(epoll_.get(), watch_.fd(), kWatchTag);
-  // The thread inherits a mask with every signal blocked: handlers run on the threads that expect
-  // them, and a write to a FIFO without a reader ends in EPIPE only.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread([this] { Run(); }).detach();
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  StartThread("tarspout", [this] { Run(); });
 }
 
 void Engine::Schedule(std::shared_ptr<Channel> channel) {
@@ -131,7 +124,6 @@ bool Engine::TryStep(Channel* channel, int64_t patience_ns) {
 }
 
 void Engine::Run() {
-  ::prctl(PR_SET_NAME, "tarspout");
   ::prctl(PR_SET_TIMERSLACK, 1'000);  // sleeps of tens of microseconds are meant as such
   epoll_event events[kEvents];
   int count = 0;
