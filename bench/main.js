@@ -109,16 +109,13 @@ function describe() {
   }
 }
 
-/** In a hurry: each way of tarspout's once, the peers that are fastest nearly always, and the socket they write to. */
+/** In a hurry: what the targets are about, and the peers that are fastest nearly always. */
 const quickContenders = [
   'tarspout-add',
   'tarspout-zero-copy',
   'tarspout-run-async',
-  'tarspout-pack',
   'node-tar-socket',
-  'tar-stream-file',
   'tar-stream-socket',
-  'net-socket',
 ]
 
 const isPeer = ({ contender }) => contender.kind === 'peer'
@@ -140,6 +137,7 @@ async function compare() {
   const { summarize } = await import('./lib/summary.js')
   const report = await import('./lib/report.js')
   const { drawChart } = await import('./lib/chart.js')
+  const { hasTarget } = await import('./lib/targets.js')
 
   buildPrograms()
   const startedAt = process.hrtime.bigint()
@@ -148,8 +146,10 @@ async function compare() {
     fail(`--rounds must be a whole number from 1, found ${options.rounds}`)
   const unknown = options.only?.find((name) => !workloadNames.includes(name))
   if (unknown) fail(`no workload ${unknown}, there are ${workloadNames.join(', ')}`)
-  // Peers far from the best are compared with nobody: they are timed for `restMs`, and twice.
-  const pace = { warmMs: 400, timedMs: 200, restMs: 100, restRounds: 2 }
+  // What is compared with nobody is timed for `restMs`, and twice.
+  const pace = options.quick
+    ? { warmMs: 300, timedMs: 160, restMs: 100, restRounds: 1 }
+    : { warmMs: 300, timedMs: 160, restMs: 100, restRounds: 2 }
   const workloads = (options.only ?? workloadNames)
     .map(findWorkload)
     .filter((workload) => options.only || !options.quick || workload.quick)
@@ -180,27 +180,30 @@ async function compare() {
       progress(`${workload.name}  ${entry.contender.title} starts`)
       entry.case = await runner.open(entry.contender.name, workload)
     })
+    const isCompared = ({ contender, rate }) => {
+      if (contender.kind === 'limit' || hasTarget(contender.name)) return true
+      return isPeer({ contender }) && rate > bestOf() / 2
+    }
     const warm = async (entry, ms) => {
       progress(`${workload.name}  ${entry.contender.title} gets warm`)
       entry.rate = await entry.case.warm(ms)
     }
+    const bestOf = () => Math.max(...atWork.filter(isPeer).map(({ rate }) => rate))
     // One that is far behind after a short while is not warmed for long.
     for (const entry of atWork) await warm(entry, isPeer(entry) ? pace.restMs : pace.warmMs)
-    const bestOf = () => Math.max(...atWork.filter(isPeer).map(({ rate }) => rate))
     const bestCold = bestOf()
     for (const entry of atWork) {
       if (isPeer(entry) && entry.rate > bestCold / 3) await warm(entry, pace.warmMs)
     }
-    const bestRate = bestOf()
     const roundsHere = Math.min(rounds, workload.maxRounds)
     for (let round = 0; round < roundsHere; round++) {
       for (const entry of atWork) {
         progress(`${workload.name}  round ${round + 1} of ${roundsHere}  ${entry.contender.title}`)
         // One that failed once is not run again: its reason stands in the table.
         if (entry.rounds.some(({ failed }) => failed)) continue
-        const compared = isPeer(entry) ? entry.rate > bestRate / 2 : entry.contender.kind !== 'program'
-        if (!compared && round >= pace.restRounds) continue
-        entry.rounds.push(await entry.case.run(compared ? pace.timedMs : pace.restMs))
+        const compares = isCompared(entry)
+        if (!compares && round >= pace.restRounds) continue
+        entry.rounds.push(await entry.case.run(compares ? pace.timedMs : pace.restMs))
       }
     }
     for (const entry of atWork) entry.case.end()

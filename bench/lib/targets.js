@@ -15,6 +15,9 @@ const targets = [
   ['latency', 'tarspout-add', most('ofCopying', 4)],
 ]
 
+/** Whether a target is about this contender, in whatever workload. */
+export const hasTarget = (name) => targets.some(([, contender]) => contender === name)
+
 /** Each target a run measured: { workload, title, figure, word, value, measured, met }. */
 export function checkTargets(summaries) {
   return targets.flatMap(([workload, contender, ...demands]) => {
