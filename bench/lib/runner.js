@@ -283,7 +283,9 @@ export class Bench {
   /** Runs for so long, and on while that makes it faster: the just-in-time compiler takes its time. */
   async #warm(key, contender, workload, warmMs) {
     if (workload.fixedCount) {
-      await runOnce(this.#workspace, contender, workload, workload.roundCount(workload.fixedCount / 10))
+      // With pauses between them it takes some hundred archives until the code is compiled.
+      const count = workload.pauseMs ? 3 * workload.fixedCount : workload.fixedCount / 10
+      await runOnce(this.#workspace, contender, workload, workload.roundCount(count))
       return
     }
     let grows = true
