@@ -53,7 +53,6 @@ export class Commit {
   #bytes = END_OF_ARCHIVE.length
   #marker: Uint8Array | undefined
   #queue: Promise<void> | undefined // entries whose bodies are still read, and all behind them
-  readonly #hasMarkerName: boolean
   #hasNoFolders = true
   #smallInARow = 0
   #isInsideBody = false
@@ -67,7 +66,6 @@ export class Commit {
   /** @internal Use Spout.beginCommit(). */
   constructor(core: SpoutCore) {
     this.#core = core
-    this.#hasMarkerName = core.settings.markerName !== undefined
     this.archive = core.begin(this)
     core.open = this
   }
@@ -148,7 +146,7 @@ export class Commit {
    */
   addMarker(bytes: Uint8Array | string): void {
     if (this.#state !== 'open') throw this.#wrongState('addMarker')
-    if (this.#core.settings.markerName === undefined) {
+    if (this.#core.markerName === undefined) {
       throw this.#core.stateError('addMarker', 'none', 'the option markerName')
     }
     const marker = bytesOf(bytes)
@@ -198,7 +196,7 @@ export class Commit {
       entries: this.#entries,
       bytes: this.#bytes,
       attempts,
-      confirmed: this.#core.settings.committed ? 'committed' : 'read',
+      confirmed: this.#core.confirmed,
       deliveredAt: Date.now(),
       blockedMs,
     }
@@ -225,7 +223,7 @@ export class Commit {
     if (options?.size !== undefined && options.size !== size) return false
     const core = this.#core
     if (!core.fitsTemplate(options, this.#second)) return false
-    if (this.#hasMarkerName) this.#checkMarker(name)
+    if (core.markerName !== undefined) this.#checkMarker(name)
     this.#smallInARow = size <= MOST_GATHERED ? this.#smallInARow + 1 : 0
     const isGathered = this.#smallInARow > LEAST_IN_A_ROW && this.#hasNoFolders && core.gather(name, bytes)
     if (!isGathered) {
@@ -358,7 +356,7 @@ export class Commit {
   }
 
   #checkMarker(name: string): void {
-    const { markerName } = this.#core.settings
+    const { markerName } = this.#core
     if (markerName === undefined || !posix.normalize(name).startsWith(markerName)) return
     throw new TarspoutError(
       'ERR_TAR_NAME',
@@ -385,7 +383,7 @@ export class Commit {
     const core = this.#core
     try {
       this.#throwErrors()
-      const { markerName, separateMarker } = core.settings
+      const { markerName, separateMarker } = core
       const marker = this.#marker
       if (marker !== undefined && markerName !== undefined) {
         const header = this.#header(markerName, marker.length, MARKER_OPTIONS)

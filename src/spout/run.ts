@@ -352,7 +352,7 @@ function nothingSent(core: SpoutCore): Receipt {
     entries: 0,
     bytes: 0,
     attempts: 0,
-    confirmed: core.settings.committed ? 'committed' : 'read',
+    confirmed: core.confirmed,
     deliveredAt: Date.now(),
     blockedMs: 0,
   }

@@ -103,7 +103,7 @@ export class Spout {
    * @throws TarspoutError ERR_STATE without markerName; errors of the system
    */
   async readMarker(): Promise<Buffer | undefined> {
-    const { markerName } = this.#core.settings
+    const { markerName } = this.#core
     if (markerName === undefined) throw this.#core.stateError('readMarker', 'none', 'the option markerName')
     try {
       return await readFile(join(dirname(this.path), markerName))
