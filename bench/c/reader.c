@@ -9,9 +9,9 @@
 //     reopen=BYTES   at end of file, closes and opens again, as a spout's reader does, until so
 //     many bytes came mark=BYTES     notes the time whenever another so many bytes have come
 //
-// SIGTERM ends it early. Prints one JSON object: bytes, opens, reads, firstByteAt, lastByteAt
-// (CLOCK_MONOTONIC, ns), firstBytes (of the first read), pipeCapacity, and what the options asked
-// for.
+// SIGTERM ends it early. Prints "ready" before it opens the FIFO, and one JSON object in the end:
+// bytes, opens, reads, firstByteAt, lastByteAt (CLOCK_MONOTONIC, ns), firstBytes (of the first
+// read), pipeCapacity, and what the options asked for.
 #include "common.h"
 #include "entries.h"
 
@@ -69,6 +69,8 @@ int main(int argc, char** argv) {
   struct entries entries = {.hash = kHashStart};
   int64_t bytes = 0, reads = 0, opens = 0, first = 0, first_bytes = 0, last = 0, capacity = 0;
 
+  puts("ready");
+  fflush(stdout);
   do {
     int fd = open(argv[1], O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == EINTR) break;

@@ -22,7 +22,10 @@ export function measureSendWindow() {
   return JSON.parse(execFileSync(join(programs, 'send-window-cost'), { encoding: 'utf8' }))
 }
 
-/** Starts the C reader on a FIFO. Its report comes when the write end is closed, or when it is stopped. */
+/**
+ * Starts the C reader on a FIFO. It is `ready` when it waits for a writer (or has ended). Its report comes when the write end is
+ * closed, or when it is stopped.
+ */
 export function startReader(fifoPath, options) {
   const list = Object.entries(options).map(([name, value]) => `${name}=${value}`)
   const child = spawn(join(programs, 'reader'), [fifoPath, ...list], { stdio: ['ignore', 'pipe', 'pipe'] })
@@ -31,12 +34,16 @@ export function startReader(fifoPath, options) {
   const report = new Promise((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (status, signal) => {
-      if (status === 0) resolve(JSON.parse(output.stdout))
+      if (status === 0) resolve(JSON.parse(output.stdout.slice(output.stdout.indexOf('\n'))))
       else reject(new Error(`the reader ended with ${signal ?? status}: ${output.stderr.trim()}`))
     })
   })
   report.catch(() => {}) // whoever waits for it still sees the failure
-  return { report, stop: () => child.kill('SIGTERM'), kill: () => child.kill('SIGKILL') }
+  const ready = new Promise((resolve) => {
+    child.stdout.once('data', resolve)
+    child.on('close', resolve)
+  })
+  return { ready, report, stop: () => child.kill('SIGTERM'), kill: () => child.kill('SIGKILL') }
 }
 
 const execute = promisify(execFile)

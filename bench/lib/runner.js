@@ -124,6 +124,7 @@ async function runOnce(workspace, contender, workload, count, readerOptions, lim
   if (workload.connection === 'per-archive') options.reopen = workload.bytesOf(count)
   if (workload.metric === 'latency') options.mark = workload.archiveBytes
   const reader = startReader(fifo, options)
+  await reader.ready // or its start would count as the writer's time, but not as that of programs, which start too
   const answered = contender.answer(limitMs)
   contender.send({ fifo, count, folder: workspace.prepare(workload) })
   const writer = await answered
