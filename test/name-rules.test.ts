@@ -1,5 +1,5 @@
 import test from 'ava'
-import { checkName } from '../dist/tar/name-rules.js'
+import { checkName, putFlatName } from '../dist/tar/name-rules.js'
 
 const GLOB = '*?[]{}!()@+^'
 
@@ -17,6 +17,23 @@ test('every single character: printable ASCII without slash, dot and globs is a 
     if (allowed) good++
   }
   t.is(good, 95 - GLOB.length)
+})
+
+test('what is written as a flat name is one byte a character, a Pachyderm name, and in no folder', (t) => {
+  let flat = 0
+  for (let code = 0; code < 0x180; code++) {
+    const character = String.fromCharCode(code)
+    for (const name of [character, `a${character}b`, `${character}b`, `a${character}`]) {
+      const target = new Uint8Array(8).fill(0xff)
+      if (!putFlatName(name, target, 2)) continue
+      flat++
+      t.is(checkName(name, 'pachyderm'), undefined, JSON.stringify(name))
+      t.false(name.includes('/'))
+      t.deepEqual([...target], [0xff, 0xff, ...Buffer.from(name), ...new Array(6 - name.length).fill(0xff)])
+    }
+  }
+  t.true(flat > 4 * 62, 'letters and digits, in all four')
+  t.false(putFlatName('', new Uint8Array(8), 0))
 })
 
 test('a name Pachyderm would refuse or store under another name is told the rule', (t) => {

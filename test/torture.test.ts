@@ -12,6 +12,7 @@ const short: readonly [fault: string, archives: number][] = [
   ['closes, reopens in 20 ms', 20],
   ['small archives 2 ms apart, closes, reopens at once', 60],
   ['many small entries, closes, reopens at once', 20],
+  ['mapped, many small entries, closes, reopens at once', 20],
   ['closes, comes back from errors in 1 ms', 20],
   ['killed at a byte', 20],
   ['killed while finishing', 20],

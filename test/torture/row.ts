@@ -214,6 +214,7 @@ class RowRun {
     const words: WriterOptions = {
       ...{ kind, path: this.#out, seed, limits: this.#limits(), from, archives, connection, confirm },
       ...{ pipeSize: fault.pipeSize, highWaterMark: fault.highWaterMark, everyMs: fault.everyMs },
+      zeroCopy: fault.zeroCopy,
     }
     const child = this.#spawn(process.execPath, [writerScript, JSON.stringify(words)])
     this.#writer = child

@@ -19,6 +19,7 @@ export interface Fault {
   /** The capacity the writer asks the pipe for. */
   readonly pipeSize?: number
   readonly highWaterMark?: number
+  readonly zeroCopy?: boolean
   /** Milliseconds between the starts of two archives. */
   readonly everyMs?: number
   /** Smaller archives than the usual. */
@@ -113,6 +114,31 @@ export const faults: readonly Fault[] = [
     reader: ['--stall-within', mib, '--stall-percent', '50', '--stall-ms', ms(10)],
   },
   { ...many, name: 'many small entries, slow reads', reader: slow },
+  { ...many, zeroCopy: true, name: 'mapped, many small entries' },
+  { ...many, zeroCopy: true, name: 'mapped, many small entries, 4 KiB pipe', pipeSize: 4096 },
+  {
+    ...many,
+    zeroCopy: true,
+    name: 'mapped, many small entries, closes, reopens at once',
+    strikes: true,
+    reader: closing(10, 0),
+  },
+  {
+    ...many,
+    zeroCopy: true,
+    name: 'mapped, many small entries, killed at a byte',
+    strikes: true,
+    losesRead: true,
+    reader: ['--kill-within', mib, '--kill-percent', '5'],
+  },
+  {
+    ...many,
+    zeroCopy: true,
+    name: 'mapped, many small entries, stalls 10 ms',
+    strikes: true,
+    reader: ['--stall-within', mib, '--stall-percent', '50', '--stall-ms', ms(10)],
+  },
+  { zeroCopy: true, name: 'mapped, closes, reopens at once', strikes: true, reader: closing(10, 0) },
   { name: 'starts late', reader: ['--start-ms', ms(700)] },
   { name: 'slow reads', reader: slow },
   { name: 'tiny reads', reader: ['--read-max', '61', '--read-percent', '10'] },
@@ -236,7 +262,7 @@ function* generateRows(): Generator<Row> {
       }
     }
   }
-  for (const fault of faults) {
+  for (const fault of faults.filter(({ zeroCopy }) => !zeroCopy)) {
     for (const reader of fault.generations ?? generations) {
       yield { writer: 'createWriteStream', reader, fault, connection: 'per-archive', confirm: undefined }
       for (const connection of ['per-archive', 'persistent'] as const) {

@@ -24,6 +24,7 @@ export interface WriterOptions {
   readonly confirm: Confirm | undefined
   readonly pipeSize: number | undefined
   readonly highWaterMark: number | undefined
+  readonly zeroCopy: boolean | undefined
   /** Milliseconds between the starts of two archives. */
   readonly everyMs: number | undefined
 }
@@ -55,8 +56,8 @@ async function tarspout() {
   const { openSpout } = (await import('tarspout')) as unknown as {
     openSpout(options: object): Promise<Spout>
   }
-  const { path, connection, confirm, pipeSize, highWaterMark } = options
-  const spout = await openSpout({ path, connection, confirm, pipeSize, highWaterMark })
+  const { path, connection, confirm, pipeSize, highWaterMark, zeroCopy } = options
+  const spout = await openSpout({ path, connection, confirm, pipeSize, highWaterMark, zeroCopy })
   const pending = new Set<Promise<void>>()
   const most = connection === 'persistent' ? 16 : 1
   for (let archive = options.from; archive < options.archives; archive++) {
