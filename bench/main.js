@@ -147,9 +147,7 @@ async function compare() {
   const unknown = options.only?.find((name) => !workloadNames.includes(name))
   if (unknown) fail(`no workload ${unknown}, there are ${workloadNames.join(', ')}`)
   // What is compared with nobody is timed for `restMs`, and twice.
-  const pace = options.quick
-    ? { warmMs: 300, timedMs: 160, restMs: 100, restRounds: 1 }
-    : { warmMs: 300, timedMs: 160, restMs: 100, restRounds: 2 }
+  const pace = { warmMs: 300, timedMs: 160, restMs: 100, restRounds: 2 }
   const workloads = (options.only ?? workloadNames)
     .map(findWorkload)
     .filter((workload) => options.only || !options.quick || workload.quick)
@@ -180,15 +178,15 @@ async function compare() {
       progress(`${workload.name}  ${entry.contender.title} starts`)
       entry.case = await runner.open(entry.contender.name, workload)
     })
-    const isCompared = ({ contender, rate }) => {
-      if (contender.kind === 'limit' || hasTarget(contender.name)) return true
-      return isPeer({ contender }) && rate > bestOf() / 2
-    }
     const warm = async (entry, ms) => {
       progress(`${workload.name}  ${entry.contender.title} gets warm`)
       entry.rate = await entry.case.warm(ms)
     }
     const bestOf = () => Math.max(...atWork.filter(isPeer).map(({ rate }) => rate))
+    const isCompared = (entry) => {
+      const { kind, name } = entry.contender
+      return kind === 'limit' || hasTarget(name) || (isPeer(entry) && entry.rate > bestOf() / 2)
+    }
     // One that is far behind after a short while is not warmed for long.
     for (const entry of atWork) await warm(entry, isPeer(entry) ? pace.restMs : pace.warmMs)
     const bestCold = bestOf()

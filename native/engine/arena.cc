@@ -21,8 +21,11 @@ struct Block {
 
 namespace {
 
+constexpr size_t kPage = 4096;
 constexpr size_t kSpareChunks = 8;     // with no more than these another block is wanted
 constexpr size_t kPooledChunks = 256;  // 64 MiB, what one archive keeps by default
+
+Block* NewBlock() { return new Block{.data = MapHuge(kHugePage), .chunks = {}}; }
 
 // Grows ahead of those who take, so that JavaScript's thread need not wait for pages.
 class Pool {
@@ -35,7 +38,6 @@ class Pool {
   void GiveBack(Chunk* chunk);
 
  private:
-  static Block* NewBlock();
   void Add(Block* block);
   void Grow();  // a thread of its own
 
@@ -49,14 +51,6 @@ class Pool {
 Pool& ThePool() {
   static Pool& pool = *new Pool();
   return pool;
-}
-
-// Touched: the kernel finds and clears the pages now, which can take milliseconds.
-Block* Pool::NewBlock() {
-  constexpr size_t kPage = 4096;
-  auto* block = new Block{.data = MapHuge(kHugePage), .chunks = {}};
-  for (size_t at = 0; at < kHugePage; at += kPage) block->data[at] = 0;
-  return block;
 }
 
 // To be taken last: what was used before is in the caches.
@@ -75,6 +69,8 @@ void Pool::Grow() {
     wants_block_.wait(lock, [this] { return is_growing_; });
     lock.unlock();
     Block* block = NewBlock();
+    // Touched, so that the kernel finds and clears the pages now, which can take milliseconds.
+    for (size_t at = 0; at < kHugePage; at += kPage) block->data[at] = 0;
     lock.lock();
     Add(block);
     is_growing_ = false;
@@ -82,12 +78,9 @@ void Pool::Grow() {
 }
 
 Chunk* Pool::Take() {
-  std::unique_lock lock(mutex_);
+  const std::lock_guard lock(mutex_);
   if (free_.empty()) {
-    lock.unlock();
-    Block* block = NewBlock();
-    lock.lock();
-    Add(block);
+    Add(NewBlock());
   } else if (free_.size() <= kSpareChunks && !is_growing_) {
     is_growing_ = true;
     wants_block_.notify_one();

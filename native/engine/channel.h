@@ -29,7 +29,6 @@
 #include <string>
 #include <vector>
 
-#include "engine/arena.h"
 #include "engine/engine.h"
 #include "engine/spill.h"
 #include "engine/unpackers.h"

@@ -1,7 +1,5 @@
 #include "engine/unpackers.h"
 
-#include <utility>
-
 namespace tarspout {
 
 std::span<const uint8_t> Unpackers::Next(std::span<const uint8_t> packed, size_t* at) {

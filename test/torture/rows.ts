@@ -60,6 +60,35 @@ const alone = { everyMs: 2, limits: { maxEntries: 3, maxBytes: 3000 } }
 // Packed until they are written, and on their way before they are whole.
 const many = { limits: { maxEntries: 2000, maxBytes: 1000, hasLongNames: false }, highWaterMark: 256 << 10 }
 
+const manySmall: readonly Fault[] = [
+  { name: 'many small entries', ...many },
+  {
+    ...many,
+    name: 'many small entries, closes, reopens at once',
+    strikes: true,
+    reader: closing(10, 0),
+  },
+  {
+    ...many,
+    name: 'many small entries, killed at a byte',
+    strikes: true,
+    losesRead: true,
+    reader: ['--kill-within', mib, '--kill-percent', '5'],
+  },
+  {
+    ...many,
+    name: 'many small entries, stalls 10 ms',
+    strikes: true,
+    reader: ['--stall-within', mib, '--stall-percent', '50', '--stall-ms', ms(10)],
+  },
+  { ...many, name: 'many small entries, slow reads', reader: slow },
+]
+
+const closesAtOnce: Fault = { name: 'closes, reopens at once', strikes: true, reader: closing(10, 0) }
+
+// The same with zeroCopy.
+const mapped = (fault: Fault): Fault => ({ ...fault, zeroCopy: true, name: `mapped, ${fault.name}` })
+
 export const faults: readonly Fault[] = [
   { name: 'none' },
   { name: 'finishes in 0 to 20 ms', reader: ['--finish-max-ms', ms(20)] },
@@ -93,57 +122,15 @@ export const faults: readonly Fault[] = [
     mayReject: true,
     prober: ['--every-us', us(3000)],
   },
-  { name: 'many small entries', ...many },
-  {
-    ...many,
-    name: 'many small entries, closes, reopens at once',
-    strikes: true,
-    reader: closing(10, 0),
-  },
-  {
-    ...many,
-    name: 'many small entries, killed at a byte',
-    strikes: true,
-    losesRead: true,
-    reader: ['--kill-within', mib, '--kill-percent', '5'],
-  },
-  {
-    ...many,
-    name: 'many small entries, stalls 10 ms',
-    strikes: true,
-    reader: ['--stall-within', mib, '--stall-percent', '50', '--stall-ms', ms(10)],
-  },
-  { ...many, name: 'many small entries, slow reads', reader: slow },
-  { ...many, zeroCopy: true, name: 'mapped, many small entries' },
-  { ...many, zeroCopy: true, name: 'mapped, many small entries, 4 KiB pipe', pipeSize: 4096 },
-  {
-    ...many,
-    zeroCopy: true,
-    name: 'mapped, many small entries, closes, reopens at once',
-    strikes: true,
-    reader: closing(10, 0),
-  },
-  {
-    ...many,
-    zeroCopy: true,
-    name: 'mapped, many small entries, killed at a byte',
-    strikes: true,
-    losesRead: true,
-    reader: ['--kill-within', mib, '--kill-percent', '5'],
-  },
-  {
-    ...many,
-    zeroCopy: true,
-    name: 'mapped, many small entries, stalls 10 ms',
-    strikes: true,
-    reader: ['--stall-within', mib, '--stall-percent', '50', '--stall-ms', ms(10)],
-  },
-  { zeroCopy: true, name: 'mapped, closes, reopens at once', strikes: true, reader: closing(10, 0) },
+  ...manySmall,
+  ...manySmall.filter(({ reader }) => reader !== slow).map(mapped),
+  mapped({ ...many, name: 'many small entries, 4 KiB pipe', pipeSize: 4096 }),
+  mapped(closesAtOnce),
   { name: 'starts late', reader: ['--start-ms', ms(700)] },
   { name: 'slow reads', reader: slow },
   { name: 'tiny reads', reader: ['--read-max', '61', '--read-percent', '10'] },
   { name: '4 KiB pipe', reader: ['--finish-max-ms', ms(5)], pipeSize: 4096 },
-  { name: 'closes, reopens at once', strikes: true, reader: closing(10, 0) },
+  closesAtOnce,
   { name: 'closes often, reopens at once', isLong: true, strikes: true, reader: closing(40, 0) },
   { name: 'closes once', strikes: true, reader: closing(100, 0, '--close-times', '1') },
   { name: 'closes, reopens in 100 us', strikes: true, reader: closing(10, 100) },
