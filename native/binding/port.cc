@@ -2,12 +2,10 @@
 // channel each.
 //
 // Everything here runs on the thread of the environment that opened the channel, except what is
-// marked. Headers and small bodies are encoded into a chunk; larger bodies are borrowed. Both go to
-// the engine as segments, many at a time.
+// marked. What is added becomes items (item_writer.h), which go to the engine many at a time.
 #include <napi.h>
 
 #include <cstring>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -17,6 +15,7 @@
 #include <vector>
 
 #include "binding/exports.h"
+#include "binding/item_writer.h"
 #include "engine/arena.h"
 #include "engine/channel.h"
 #include "tar/header.h"
@@ -34,8 +33,6 @@ constexpr size_t kCopyBytes = 16 << 10;
 constexpr size_t kNameRoom = 264;
 // Handed to the engine at the latest then.
 constexpr int64_t kFlushBytes = 512 << 10;
-// So many small entries are encoded on this thread.
-constexpr int kLeastInARow = 64;
 // Archives up to here may be sent on this thread.
 constexpr int64_t kAloneBytes = 64 << 10;
 
@@ -43,10 +40,6 @@ const uint8_t kZeros[2 * tar::kBlockSize] = {};
 
 // What add() says, besides refusing.
 enum Verdict : int32_t { kRefused = -1, kMore = 0, kWait = 1 };
-
-size_t EntryBytes(size_t body_bytes) {
-  return tar::kBlockSize + body_bytes + tar::PaddingBytes(body_bytes);
-}
 
 int64_t IntOf(napi_env env, napi_value value) {
   int64_t number = 0;
@@ -60,8 +53,6 @@ napi_value NumberOf(napi_env env, int32_t number) {
   return value;
 }
 
-using Bytes = std::span<const uint8_t>;
-
 Bytes BytesOf(napi_env env, napi_value value) {
   napi_typedarray_type type;
   void* data = nullptr;
@@ -70,12 +61,6 @@ Bytes BytesOf(napi_env env, napi_value value) {
     return {};
   if (type != napi_uint8_array && type != napi_uint8_clamped_array) return {};
   return {static_cast<const uint8_t*>(data), data == nullptr ? 0 : size};
-}
-
-// A body and its padding.
-void PutCopy(Bytes body, uint8_t* out) {
-  if (body.size() > 0) std::memcpy(out, body.data(), body.size());
-  std::memset(out + body.size(), 0, tar::PaddingBytes(body.size()));
 }
 
 // A chunk begins at a page, as what is mapped should.
@@ -157,15 +142,8 @@ class Port : public std::enable_shared_from_this<Port> {
   napi_value Stats(napi_env env, const napi_value*);
   napi_value KeepAlive(napi_env env, const napi_value* arguments);
 
-  static bool IsSmall(std::string_view name, Bytes body);
-  void PutSmall(std::string_view name, Bytes body);
-  uint8_t* PackedRoom(size_t bytes);
-  uint8_t* Reserve(size_t size);
-  uint8_t* Room(size_t size);
-  void Copy(const uint8_t* data, size_t size);
   void Borrow(napi_env env, napi_value body, Bytes bytes);
   void PutBody(napi_env env, napi_value body, Bytes bytes);
-  void Push();
   void Flush(Urgency urgency);
   napi_value Accepted(napi_env env, int64_t bytes);
   void Report(napi_env env);
@@ -183,14 +161,8 @@ class Port : public std::enable_shared_from_this<Port> {
   int functions_ = 0;
   bool is_shut_ = false;
 
-  tar::HeaderTemplate template_;
+  ItemWriter writer_;
   tar::PathSet<PoolMemory> paths_;  // of the open archive
-  std::shared_ptr<Chunk> chunk_;
-  size_t used_ = 0;    // of chunk_
-  size_t pushed_ = 0;  // of chunk_: handed over up to here
-  int small_in_a_row_ = 0;
-  size_t unpacked_bytes_ = 0;  // what lies between is packed, and makes so many
-  std::vector<Item> items_;
   uint64_t archive_ = 0;
   int64_t archive_bytes_ = 0;
   int64_t unflushed_ = 0;
@@ -291,7 +263,7 @@ void Port::EnvironmentEnds(void* data) { static_cast<Port*>(data)->Shut(); }
 void Port::Shut() {
   is_shut_ = true;
   channel_->Detach();
-  items_.clear();
+  writer_.Items()->clear();
   LetGo(env_);
   if (on_reports_ != nullptr) napi_delete_reference(env_, std::exchange(on_reports_, nullptr));
   napi_release_threadsafe_function(std::exchange(notifier_, nullptr), napi_tsfn_abort);
@@ -373,7 +345,7 @@ void Port::LetGo(napi_env env) {
 
 napi_value Port::Stats(napi_env env, const napi_value*) {
   const Counters& c = channel_->counters;
-  const Histogram stalls = channel_->StallHistogram();
+  const Histogram& stalls = channel_->stalls;
   const double ms = 1e-6;
   const double values[] = {
       static_cast<double>(c.state),
@@ -395,7 +367,7 @@ napi_value Port::Stats(napi_env env, const napi_value*) {
       static_cast<double>(c.waiting_for_reader_ns) * ms,
       static_cast<double>(stalls.Quantile(0.5)) * ms,
       static_cast<double>(stalls.Quantile(0.99)) * ms,
-      static_cast<double>(stalls.max()) * ms,
+      static_cast<double>(stalls.Max()) * ms,
       static_cast<double>(c.is_wide),
       static_cast<double>(c.has_reader),
   };
@@ -419,9 +391,8 @@ napi_value Port::SetTemplate(napi_env env, const napi_value* arguments) {
   fixed.mtime_s = IntOf(env, arguments[1]);
   fixed.uid = IntOf(env, arguments[2]);
   fixed.gid = IntOf(env, arguments[3]);
-  if (unpacked_bytes_ > 0) Push();  // what was packed keeps the template it was added with
   napi_value result = nullptr;
-  napi_get_boolean(env, template_.Set(fixed), &result);
+  napi_get_boolean(env, writer_.SetTemplate(fixed), &result);
   return result;
 }
 
@@ -429,9 +400,7 @@ napi_value Port::SetTemplate(napi_env env, const napi_value* arguments) {
 napi_value Port::Begin(napi_env env, const napi_value* arguments) {
   archive_ = static_cast<uint64_t>(IntOf(env, arguments[0]));
   archive_bytes_ = 0;
-  small_in_a_row_ = 0;
-  Push();
-  items_.push_back({.kind = Item::Kind::kBegin, .number = archive_});
+  writer_.Begin(archive_);
   return nullptr;
 }
 
@@ -447,21 +416,18 @@ napi_value Port::Add(napi_env env, const napi_value* arguments) {
   if (name_bytes + 4 >= sizeof(name)) return NumberOf(env, kRefused);
   const bool is_plain = tar::IsPlainName(text);
   if (checks_names_ && !is_plain) return NumberOf(env, kRefused);
-  if (is_plain && IsSmall(text, body)) {
+  if (is_plain && ItemWriter::IsSmall(text, body)) {
     if (checks_names_ && !paths_.AddFile(text)) return NumberOf(env, kRefused);
-    PutSmall(text, body);
-    return Accepted(env, static_cast<int64_t>(EntryBytes(body.size())));
+    writer_.PutSmall(text, body);
+    return Accepted(env, EntryBytes(body.size()));
   }
-  small_in_a_row_ = 0;
   const size_t copied =
       body.size() <= kCopyBytes ? body.size() + tar::PaddingBytes(body.size()) : 0;
-  uint8_t* header = Reserve(tar::kBlockSize + copied);
-  if (!template_.Encode(text, static_cast<int64_t>(body.size()), header))
-    return NumberOf(env, kRefused);
+  if (!writer_.PrepareHeader(text, body.size(), copied)) return NumberOf(env, kRefused);
   if (checks_names_ && !paths_.AddFile(text)) return NumberOf(env, kRefused);
-  used_ += tar::kBlockSize;
+  writer_.PutHeader();
   PutBody(env, arguments[1], body);
-  return Accepted(env, static_cast<int64_t>(EntryBytes(body.size())));
+  return Accepted(env, EntryBytes(body.size()));
 }
 
 // addMany(records, bytes): entries of the template, small and with plain names without a slash, in
@@ -469,19 +435,14 @@ napi_value Port::Add(napi_env env, const napi_value* arguments) {
 napi_value Port::AddMany(napi_env env, const napi_value* arguments) {
   const Bytes records =
       BytesOf(env, arguments[0]).first(static_cast<size_t>(IntOf(env, arguments[1])));
-  const bool are_packed = small_in_a_row_ + 1 >= kLeastInARow;
   int64_t bytes = 0;
   for (Bytes rest = records; !rest.empty();) {
     const tar::PackedEntry entry = tar::FirstEntry(rest);
     if (checks_names_) paths_.AddFile(entry.name);
-    if (!are_packed) PutSmall(entry.name, entry.body);
-    bytes += static_cast<int64_t>(EntryBytes(entry.body.size()));
+    bytes += EntryBytes(entry.body.size());
     rest = rest.subspan(entry.packed_bytes);
   }
-  if (are_packed) {
-    std::memcpy(PackedRoom(records.size()), records.data(), records.size());
-    unpacked_bytes_ += static_cast<size_t>(bytes);
-  }
+  writer_.PutRecords(records, bytes);
   return Accepted(env, bytes);
 }
 
@@ -500,10 +461,9 @@ napi_value Port::ClaimPath(napi_env env, const napi_value* arguments) {
 
 // addEncoded(header, body | undefined)
 napi_value Port::AddEncoded(napi_env env, const napi_value* arguments) {
-  small_in_a_row_ = 0;
   const Bytes header = BytesOf(env, arguments[0]);
   const Bytes body = BytesOf(env, arguments[1]);
-  Copy(header.data(), header.size());
+  writer_.Copy(header);
   PutBody(env, arguments[1], body);
   return Accepted(
       env, static_cast<int64_t>(header.size() + body.size() + tar::PaddingBytes(body.size())));
@@ -512,10 +472,9 @@ napi_value Port::AddEncoded(napi_env env, const napi_value* arguments) {
 // append(bytes): bytes as they are: a part of a body, its padding, or anything on a raw
 // channel.
 napi_value Port::Append(napi_env env, const napi_value* arguments) {
-  small_in_a_row_ = 0;
   const Bytes bytes = BytesOf(env, arguments[0]);
   if (bytes.size() <= kCopyBytes) {
-    Copy(bytes.data(), bytes.size());
+    writer_.Copy(bytes);
   } else {
     Borrow(env, arguments[0], bytes);
   }
@@ -527,17 +486,16 @@ napi_value Port::Finish(napi_env env, const napi_value* arguments) {
   bool is_alone = false;
   napi_get_value_bool(env, arguments[0], &is_alone);
   if (!is_raw_) {
-    Copy(kZeros, sizeof(kZeros));
+    writer_.Copy(kZeros);
     archive_bytes_ += sizeof(kZeros);
     unflushed_ += sizeof(kZeros);
     channel_->counters.accepted += sizeof(kZeros);
   }
-  Push();
   paths_.Clear();
-  items_.push_back({.kind = Item::Kind::kFinish});
+  writer_.Finish();
   if (is_alone && archive_bytes_ <= kAloneBytes) {
     unflushed_ = 0;
-    channel_->PostAlone(&items_);
+    channel_->PostAlone(writer_.Items());
     Report(env);
   } else {
     Flush(Urgency::kNow);
@@ -551,9 +509,8 @@ napi_value Port::Finish(napi_env env, const napi_value* arguments) {
 napi_value Port::AbortOpen(napi_env env, const napi_value* arguments) {
   bool inside_body = false;
   napi_get_value_bool(env, arguments[0], &inside_body);
-  Push();
   paths_.Clear();
-  items_.push_back({.kind = Item::Kind::kAbort, .inside_body = inside_body});
+  writer_.Abort(inside_body);
   Flush(Urgency::kNow);
   return nullptr;
 }
@@ -593,110 +550,29 @@ napi_value Port::KeepAlive(napi_env env, const napi_value* arguments) {
   return nullptr;
 }
 
-// ---- memory
-// --------------------------------------------------------------------------------------------------------
-
-// Whether PutSmall() takes an entry with this plain name.
-bool Port::IsSmall(std::string_view name, Bytes body) {
-  return name.size() <= tar::kNameField.width && body.size() <= tar::kMostPackedBody;
-}
-
-// Of many in a row the engine encodes those that follow. Each change between packed and other bytes
-// costs a segment, and a write of its own.
-void Port::PutSmall(std::string_view name, Bytes body) {
-  const size_t bytes = EntryBytes(body.size());
-  if (++small_in_a_row_ < kLeastInARow) {
-    uint8_t* out = Reserve(bytes);
-    template_.Encode(name, static_cast<int64_t>(body.size()), out);
-    PutCopy(body, out + tar::kBlockSize);
-    used_ += bytes;
+void Port::PutBody(napi_env env, napi_value body, Bytes bytes) {
+  if (bytes.size() <= kCopyBytes) {
+    writer_.CopyPadded(bytes);
     return;
   }
-  tar::PackEntry(name, body, PackedRoom(tar::PackedBytes(name, body.size())));
-  unpacked_bytes_ += bytes;
-}
-
-// Room for records of so many bytes, which count as used.
-uint8_t* Port::PackedRoom(size_t bytes) {
-  if (unpacked_bytes_ == 0) Push();
-  uint8_t* out = Room(tar::kPackedTemplateBytes + bytes);
-  if (used_ == pushed_) {
-    tar::PackTemplate(template_, out);
-    out += tar::kPackedTemplateBytes;
-    used_ += tar::kPackedTemplateBytes;
-  }
-  used_ += bytes;
-  return out;
-}
-
-// Room in which bytes are put as they are to be written.
-uint8_t* Port::Reserve(size_t size) {
-  if (unpacked_bytes_ > 0) Push();
-  return Room(size);
-}
-
-// Room for `size` bytes in one piece (at most a chunk); used_ is not moved.
-uint8_t* Port::Room(size_t size) {
-  if (!chunk_ || Chunk::kSize - used_ < size) {
-    Push();
-    chunk_ = TakeChunk();
-    used_ = pushed_ = 0;
-  }
-  return chunk_->data + used_;
-}
-
-void Port::Copy(const uint8_t* data, size_t size) {
-  while (size > 0) {
-    Reserve(1);
-    const size_t part = std::min(size, Chunk::kSize - used_);
-    std::memcpy(chunk_->data + used_, data, part);
-    used_ += part;
-    data += part;
-    size -= part;
-  }
+  Borrow(env, body, bytes);
+  writer_.Copy(Bytes(kZeros).first(tar::PaddingBytes(bytes.size())));
 }
 
 void Port::Borrow(napi_env env, napi_value body, Bytes bytes) {
-  Push();
   napi_ref reference = nullptr;
   napi_create_reference(env, body, 1, &reference);
   const auto give_back = [returned = returned_, reference, bytes, archive = archive_](const void*) {
     const std::lock_guard lock(returned->mutex);
     returned->bodies.push_back({reference, bytes.size(), archive});
   };
-  items_.push_back({.kind = Item::Kind::kAppend,
-                    .segment = {bytes.data(), bytes.size(),
-                                std::shared_ptr<const void>(bytes.data(), give_back)}});
-}
-
-void Port::PutBody(napi_env env, napi_value body, Bytes bytes) {
-  const size_t padding = tar::PaddingBytes(bytes.size());
-  if (bytes.size() <= kCopyBytes) {
-    PutCopy(bytes, Reserve(bytes.size() + padding));
-    used_ += bytes.size() + padding;
-    return;
-  }
-  Borrow(env, body, bytes);
-  Copy(kZeros, padding);
-}
-
-// What was put into the chunk since the last push becomes a segment.
-void Port::Push() {
-  if (used_ == pushed_) return;
-  const size_t size = used_ - pushed_;
-  Segment segment{chunk_->data + pushed_, size, chunk_};
-  if (unpacked_bytes_ > 0) {
-    segment.size = std::exchange(unpacked_bytes_, 0);
-    segment.packed_size = size;
-  }
-  items_.push_back({.kind = Item::Kind::kAppend, .segment = std::move(segment)});
-  pushed_ = used_;
+  writer_.Lend(bytes, std::shared_ptr<const void>(bytes.data(), give_back));
 }
 
 void Port::Flush(Urgency urgency) {
-  Push();
   unflushed_ = 0;
-  if (!items_.empty()) channel_->Post(&items_, urgency);
+  std::vector<Item>* items = writer_.Items();
+  if (!items->empty()) channel_->Post(items, urgency);
 }
 
 napi_value Port::Accepted(napi_env env, int64_t bytes) {

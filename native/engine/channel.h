@@ -17,19 +17,19 @@
 // clang-format on
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "engine/backlog.h"
+#include "engine/backoff.h"
 #include "engine/engine.h"
+#include "engine/histogram.h"
+#include "engine/mailbox.h"
+#include "engine/messages.h"
 #include "engine/spill.h"
 #include "engine/unpackers.h"
 #include "fifo/fifo.h"
@@ -53,84 +53,6 @@ struct ChannelOptions {
   int64_t reader_timeout_ns = kNever;
   // Makes what makes bytes of packed segments, if there are any.
   std::function<Unpack()> make_unpack = nullptr;
-};
-
-// Why an archive, or everything, failed.
-enum class Failure : uint8_t {
-  kNone,
-  kNoReader,
-  kReaderLost,
-  kUncertain,
-  kReplayLimit,
-  kRemoved,
-  kNotAFifo,
-  kBusy,
-  kMemory,  // the kernel found the body's memory gone
-  kAborted,
-  kSystem,  // error holds errno, call the system call
-};
-
-// What the engine thread tells JavaScript.
-struct Report {
-  enum class Kind : uint8_t {
-    kOpened,     // the write end was opened
-    kDelivered,  // archive `number`
-    kFailed,     // archive `number`
-    kBroken,     // the channel: everything pending failed (raw), or it cannot be used
-    kRoom,       // add() may go on
-    kReaderLost,
-    kReaderBack,
-    kForeignWriter,
-    kReplay,  // archive `number` is sent again
-    kClosed,
-  };
-  Kind kind;
-  Failure failure = Failure::kNone;
-  uint64_t number = 0;
-  uint32_t attempts = 0;
-  int error = 0;
-  int64_t blocked_ns = 0;  // kDelivered: how long the archive waited for the pipe or a reader
-};
-
-// What JavaScript hands over, in order.
-struct Item {
-  enum class Kind : uint8_t { kBegin, kAppend, kFinish, kAbort };
-  Kind kind;
-  bool inside_body = false;  // kAbort: the archive stands inside an entry's body, so its end cannot
-                             // be taken for a whole one
-  uint64_t number = 0;       // kBegin
-  Segment segment = {};      // kAppend
-};
-
-// Counters that JavaScript reads while the engine runs. Each is written by one thread; relaxed.
-struct Counters {
-  using Counter = std::atomic<int64_t>;
-  Counter accepted{0};  // by JavaScript; the engine has received less or as much
-  Counter received{0};
-  Counter unwritten{0};    // of what was received
-  Counter retained{0};     // of what was received
-  Counter undelivered{0};  // finished archives received
-  Counter written{0}, consumed{0};
-  Counter pipe_capacity{0}, pipe_unread{0};
-  Counter writes{0}, short_writes{0}, eagain{0}, epipe{0}, opens{0}, replays{0}, delivered{0};
-  Counter blocked_ns{0}, waiting_for_reader_ns{0};
-  Counter is_tracked{0}, is_wide{0}, has_reader{0}, state{0};
-
-  int64_t QueuedBytes() const { return accepted - received + unwritten; }
-  int64_t RetainedBytes() const { return accepted - received + retained; }
-};
-
-// Durations by powers of two and their quarters: enough for p50 and p99.
-class Histogram {
- public:
-  void Add(int64_t ns);
-  int64_t Quantile(double part) const;
-  int64_t max() const { return max_; }
-
- private:
-  std::array<uint64_t, 256> buckets_{};
-  uint64_t count_ = 0;
-  int64_t max_ = 0;
 };
 
 class Channel : public std::enable_shared_from_this<Channel> {
@@ -174,10 +96,10 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void Abort();
   // No report, no touch of a segment's memory after this returns. Waits for the engine thread.
   void Detach();
-  std::vector<Report> TakeReports();
-  Histogram StallHistogram();
+  std::vector<Report> TakeReports() { return mailbox_.TakeReports(); }
 
   Counters counters;
+  Histogram stalls;  // how long the pipe was full
 
   // ---- whoever steps (Engine): the engine thread, or for a moment JavaScript's ----
   int64_t Step(int64_t now);
@@ -192,24 +114,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   std::atomic<bool> is_scheduled{false};  // any thread
 
  private:
-  // Sleeps between looks at something that gives no event: 1 ms, doubling to 20 ms, and then to a
-  // twentieth of what was waited, at most 500 ms.
-  class Backoff {
-   public:
-    int64_t Next(int64_t waited_ns = 0) {
-      const int64_t delay = next_;
-      next_ = std::min(next_ * 2, std::clamp(waited_ns / 20, kMost, kMostLater));
-      return delay;
-    }
-    void Reset() { next_ = kLeast; }
-
-   private:
-    static constexpr int64_t kLeast = 1'000'000, kMost = 20'000'000;
-    static constexpr int64_t kMostLater = 500'000'000;
-    int64_t next_ = kLeast;
-  };
-
-  bool TakeOver(std::vector<Item>* items);
+  void Schedule();
 
   // Items come in; whole archives, or the long beginning of one, go into the window.
   void TakeItems(int64_t now);
@@ -235,7 +140,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void Enter(State state) { state_ = state; }
   void WakeAt(int64_t at) { wake_ = at < wake_ ? at : wake_; }
 
-  // Writing and looking.
+  // Writing and looking: channel_writing.cc.
   enum class Wrote : uint8_t { kAll, kBlocked, kFailed };
   Wrote WriteUpTo(int64_t limit, int64_t now);
   int64_t SendLimit();
@@ -248,7 +153,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void KeepWithinRoom(int64_t consumed);
   void EndStall(int64_t now);
 
-  // Judging.
+  // Judging: channel_judging.cc.
   bool JudgeHead(int64_t consumed, int64_t now);
   bool JudgeWide(int64_t consumed);
   bool JudgeRaw(int64_t consumed);
@@ -268,7 +173,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
     if (!may_be_next && trail_.MayHavePassed()) next_trail_.Reset(true);
   }
 
-  // When things go wrong.
+  // When things go wrong: channel_loss.cc.
   bool WatchForLoss(int64_t consumed, int64_t now);
   void SendAgain(int64_t now);
   void OpenWriteEnd(fifo::Fd fd, int64_t now);
@@ -281,7 +186,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   bool FollowPath(int64_t now);
   void LeaveFifo();
 
-  void Tell(Report report);
+  void Tell(const Report& report);
   void TellRoom(int64_t now);
   void TellRoomAhead(int64_t bytes, int64_t now);
   void Publish();
@@ -289,21 +194,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   const ChannelOptions options_;
   Engine& engine_;
 
-  // Shared between the threads, guarded by mutex_ unless atomic.
-  std::mutex mutex_;
-  std::condition_variable detached_;
-  std::vector<Item> inbox_;
-  std::vector<Report> outbox_;
-  std::function<void()> notify_;
-  Histogram stalls_;
-  bool wants_open_ = false;
-  bool wants_close_ = false;
-  bool wants_abort_ = false;
-  bool wants_detach_ = false;
-  bool is_detached_ = false;
-  bool is_awaited_ = false;  // more items: they need not wake the engine
-  int64_t linger_ns_ = 0;
-  std::atomic<bool> wants_room_{false};
+  Mailbox mailbox_;
+  std::atomic<bool> wants_room_{false};  // any thread
 
   // JavaScript's thread only.
   int misses_ = 0;     // receipts waited for in vain, in a row
@@ -322,12 +214,9 @@ class Channel : public std::enable_shared_from_this<Channel> {
   ReaderTrail next_trail_;  // of the one behind it, once trail_ has passed
   std::vector<Item> taken_;
   bool took_items_ = false;
-  int64_t received_ = 0;         // bytes taken from the inbox; told once they are counted elsewhere
-  std::deque<Item> backlog_;     // not yet in the window
-  size_t backlog_finished_ = 0;  // archives whose end is in the backlog
-  int64_t backlog_open_bytes_ = 0;  // of the archive whose end is not
-  int64_t backlog_bytes_ = 0;
-  bool is_streaming_ = false;   // the open archive is in the window: its items go straight there
+  int64_t received_ = 0;       // bytes taken from the mailbox; told once they are counted elsewhere
+  Backlog backlog_;            // not yet in the window
+  bool is_streaming_ = false;  // the open archive is in the window: its items go straight there
   bool is_discarding_ = false;  // the open archive failed: its further items are thrown away
   std::vector<Piece> pieces_;
   Backoff backoff_;
@@ -335,6 +224,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   bool is_open_wanted_ = false;  // raw: open although there is nothing to send
   bool is_closing_ = false;
+  int64_t linger_ns_ = 0;
   bool has_looked_ = false;  // for what a dead writer left
   bool saw_leftover_ = false;
   bool is_tracked_ = false;  // inotify watches the FIFO

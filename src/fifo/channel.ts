@@ -29,7 +29,7 @@ export interface ChannelSettings {
   readerTimeoutMs: number
 }
 
-// native/engine/channel.h, Report::Kind.
+// native/engine/messages.h, Report::Kind.
 const KIND = {
   opened: 0,
   delivered: 1,

@@ -2,7 +2,7 @@ import { getSystemErrorMap } from 'node:util'
 import { TarspoutError } from '../errors.js'
 import { abortError } from './abort.js'
 
-/** Why an archive or a channel failed: native/engine/channel.h, `Failure`, in its order. */
+/** Why an archive or a channel failed: native/engine/messages.h, `Failure`, in its order. */
 export const FAILURES = [
   'none',
   'no-reader',

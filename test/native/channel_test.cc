@@ -269,7 +269,7 @@ void Exchange(ChannelOptions options, uint64_t count, uint64_t ahead, size_t lar
       contents.push_back(ContentOf(number, number * 7919 % largest));
       client.Send(number, contents.back(), ahead == 0);
       if (number > ahead) await(number - ahead);
-      client.channel().StallHistogram();
+      client.channel().stalls.Max();
       CHECK(client.channel().counters.QueuedBytes() >= 0);
     }
     for (uint64_t number = count > ahead ? count - ahead + 1 : 1; number <= count; ++number)

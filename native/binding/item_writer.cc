@@ -1,0 +1,167 @@
+#include "binding/item_writer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "tar/block.h"
+#include "tar/packed_entries.h"
+
+namespace tarspout::binding {
+namespace {
+
+// So many small entries are encoded at once. Of many in a row the engine encodes those that follow;
+// each change between packed and other bytes costs a segment, and a write of its own.
+constexpr int kLeastInARow = 64;
+
+void PutPadded(Bytes body, uint8_t* out) {
+  if (!body.empty()) std::memcpy(out, body.data(), body.size());
+  std::memset(out + body.size(), 0, tar::PaddingBytes(body.size()));
+}
+
+}  // namespace
+
+int64_t EntryBytes(size_t body_bytes) {
+  return static_cast<int64_t>(tar::kBlockSize + body_bytes + tar::PaddingBytes(body_bytes));
+}
+
+std::vector<Item>* ItemWriter::Items() {
+  Push();
+  return &items_;
+}
+
+void ItemWriter::Begin(uint64_t number) {
+  small_in_a_row_ = 0;
+  Push();
+  items_.push_back({.kind = Item::Kind::kBegin, .number = number});
+}
+
+void ItemWriter::Finish() {
+  Push();
+  items_.push_back({.kind = Item::Kind::kFinish});
+}
+
+void ItemWriter::Abort(bool inside_body) {
+  Push();
+  items_.push_back({.kind = Item::Kind::kAbort, .inside_body = inside_body});
+}
+
+// ---- entries of the template
+// -----------------------------------------------------------------------------------------
+
+bool ItemWriter::SetTemplate(const tar::EntryHeader& fixed) {
+  if (unpacked_bytes_ > 0) Push();  // what was packed keeps the template it was added with
+  return template_.Set(fixed);
+}
+
+bool ItemWriter::IsSmall(std::string_view name, Bytes body) {
+  return name.size() <= tar::kNameField.width && body.size() <= tar::kMostPackedBody;
+}
+
+void ItemWriter::PutSmall(std::string_view name, Bytes body) {
+  const int64_t bytes = EntryBytes(body.size());
+  if (++small_in_a_row_ < kLeastInARow) {
+    uint8_t* out = Reserve(static_cast<size_t>(bytes));
+    template_.Encode(name, static_cast<int64_t>(body.size()), out);
+    PutPadded(body, out + tar::kBlockSize);
+    used_ += static_cast<size_t>(bytes);
+    return;
+  }
+  tar::PackEntry(name, body, PackedRoom(tar::PackedBytes(name, body.size())));
+  unpacked_bytes_ += static_cast<size_t>(bytes);
+}
+
+void ItemWriter::PutRecords(Bytes records, int64_t bytes) {
+  if (small_in_a_row_ + 1 >= kLeastInARow) {
+    std::memcpy(PackedRoom(records.size()), records.data(), records.size());
+    unpacked_bytes_ += static_cast<size_t>(bytes);
+    return;
+  }
+  for (Bytes rest = records; !rest.empty();) {
+    const tar::PackedEntry entry = tar::FirstEntry(rest);
+    PutSmall(entry.name, entry.body);
+    rest = rest.subspan(entry.packed_bytes);
+  }
+}
+
+bool ItemWriter::PrepareHeader(std::string_view name, size_t body_bytes, size_t room) {
+  small_in_a_row_ = 0;
+  return template_.Encode(name, static_cast<int64_t>(body_bytes), Reserve(tar::kBlockSize + room));
+}
+
+void ItemWriter::PutHeader() { used_ += tar::kBlockSize; }
+
+// ---- bytes as they are
+// -----------------------------------------------------------------------------------------------
+
+void ItemWriter::Copy(Bytes bytes) {
+  small_in_a_row_ = 0;
+  while (!bytes.empty()) {
+    Reserve(1);
+    const size_t part = std::min(bytes.size(), Chunk::kSize - used_);
+    std::memcpy(chunk_->data + used_, bytes.data(), part);
+    used_ += part;
+    bytes = bytes.subspan(part);
+  }
+}
+
+void ItemWriter::CopyPadded(Bytes body) {
+  small_in_a_row_ = 0;
+  const size_t size = body.size() + tar::PaddingBytes(body.size());
+  PutPadded(body, Reserve(size));
+  used_ += size;
+}
+
+void ItemWriter::Lend(Bytes bytes, std::shared_ptr<const void> owner) {
+  small_in_a_row_ = 0;
+  Push();
+  items_.push_back(
+      {.kind = Item::Kind::kAppend, .segment = {bytes.data(), bytes.size(), std::move(owner)}});
+}
+
+// ---- chunks
+// ----------------------------------------------------------------------------------------------------------
+
+// Room for records of so many bytes, which count as used.
+uint8_t* ItemWriter::PackedRoom(size_t bytes) {
+  if (unpacked_bytes_ == 0) Push();
+  uint8_t* out = Room(tar::kPackedTemplateBytes + bytes);
+  if (used_ == pushed_) {
+    tar::PackTemplate(template_, out);
+    out += tar::kPackedTemplateBytes;
+    used_ += tar::kPackedTemplateBytes;
+  }
+  used_ += bytes;
+  return out;
+}
+
+// Room in which bytes are put as they are to be written.
+uint8_t* ItemWriter::Reserve(size_t size) {
+  if (unpacked_bytes_ > 0) Push();
+  return Room(size);
+}
+
+// Room for `size` bytes in one piece (at most a chunk); used_ is not moved.
+uint8_t* ItemWriter::Room(size_t size) {
+  if (!chunk_ || Chunk::kSize - used_ < size) {
+    Push();
+    chunk_ = TakeChunk();
+    used_ = pushed_ = 0;
+  }
+  return chunk_->data + used_;
+}
+
+// What was put into the chunk since the last push becomes an item.
+void ItemWriter::Push() {
+  if (used_ == pushed_) return;
+  const size_t size = used_ - pushed_;
+  Segment segment{chunk_->data + pushed_, size, chunk_};
+  if (unpacked_bytes_ > 0) {
+    segment.size = std::exchange(unpacked_bytes_, 0);
+    segment.packed_size = size;
+  }
+  items_.push_back({.kind = Item::Kind::kAppend, .segment = std::move(segment)});
+  pushed_ = used_;
+}
+
+}  // namespace tarspout::binding
