@@ -170,10 +170,11 @@ async function eventLoop() {
       const what = `longest event-loop delay, ${way}, bodies of ${bodyBytes} B (under ${loopDelayMostMs} ms)`
       const outcome = await measured(what, 'loop', { way, bodyBytes, lastsMs })
       if (!outcome) continue
-      const { maxMs, p99Ms, sent } = outcome.result
+      const { maxMs, p99Ms, sent, longest } = outcome.result
+      const share = `${longest.collectedMs.toFixed(1)} ms of garbage collection, ${longest.waitedMs.toFixed(1)} ms without a processor`
       say(
         what,
-        `${maxMs.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms, ${sent} entries`,
+        `${maxMs.toFixed(2)} ms (a longest turn of ${longest.ms.toFixed(1)} ms had ${share}), p99 ${p99Ms.toFixed(2)} ms, ${sent} entries`,
         maxMs < loopDelayMostMs,
       )
     }

@@ -1,6 +1,6 @@
 // One measurement of limits.js in a process of its own: limit-case.js MEASUREMENT FIFO [JSON]. Sends its result.
-import { readFileSync } from 'node:fs'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { openSync, readFileSync, readSync } from 'node:fs'
+import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { explain } from './explain.js'
 import { tarspout } from './tarspout.js'
@@ -22,6 +22,32 @@ function* freshEntries(bodyBytes, count, taken = { bytes: 0 }) {
 
 async function* awaited(entries) {
   yield* entries
+}
+
+/** What the longest stretch between two timers of a millisecond was spent on, in ms: finish() tells. */
+function watchLongest() {
+  const collections = []
+  const observer = new PerformanceObserver((list) => collections.push(...list.getEntries()))
+  observer.observe({ entryTypes: ['gc'] })
+  // How long this thread has run and how long it was ready to, in ns (proc(5), schedstat).
+  const file = openSync('/proc/thread-self/schedstat', 'r')
+  const text = Buffer.alloc(64)
+  const waitedMs = () =>
+    Number(text.toString('latin1', 0, readSync(file, text, 0, 64, 0)).split(' ')[1]) / 1e6
+  let longest = { ms: 0 }
+  let last = { at: performance.now(), waitedMs: waitedMs() }
+  const timer = setInterval(() => {
+    const next = { at: performance.now(), waitedMs: waitedMs() }
+    const ms = next.at - last.at
+    if (ms > longest.ms) longest = { ms, from: last.at, to: next.at, waitedMs: next.waitedMs - last.waitedMs }
+    last = next
+  }, 1)
+  return function finish() {
+    clearInterval(timer)
+    observer.disconnect()
+    const inside = collections.filter(({ startTime }) => startTime >= longest.from && startTime < longest.to)
+    return { ...longest, collectedMs: inside.reduce((sum, { duration }) => sum + duration, 0) }
+  }
 }
 
 const measurements = {
@@ -80,6 +106,7 @@ const measurements = {
     const body = Buffer.alloc(bodyBytes)
     const until = now() + lastsMs * 1e6
     let sent = 0
+    let longest
     function* source() {
       for (; sent % 64 || now() < until; sent++) yield { name: `topic-0-${sent}`, data: body }
     }
@@ -89,6 +116,7 @@ const measurements = {
     } else {
       const spout = await openSpout({ path: fifoPath, connection: 'persistent' })
       delay.enable()
+      const finishWatch = watchLongest()
       await sleep(2) // the histogram's timer has begun
       if (way === 'add') {
         const commit = spout.beginCommit()
@@ -99,12 +127,13 @@ const measurements = {
       }
       await sleep(5) // and ends: a loop that never turned would else leave no trace
       delay.disable()
+      longest = finishWatch()
       await spout.close()
     }
     if (delay.count < 2) throw new Error('the event loop never turned')
     // The histogram counts from timer to timer: the timer's own millisecond is no delay.
     const milliseconds = (ns) => Math.max(0, ns / 1e6 - 1)
-    return { sent, maxMs: milliseconds(delay.max), p99Ms: milliseconds(delay.percentile(99)) }
+    return { sent, maxMs: milliseconds(delay.max), p99Ms: milliseconds(delay.percentile(99)), longest }
   },
 
   /** Bytes queued, then JavaScript that holds its thread: what does the reader get meanwhile? */

@@ -100,7 +100,7 @@ export class Commit {
    * @param data default: an empty file
    * @param options header fields that differ from the defaults
    * @returns false: wait for {@link ready} before the next one, or memory grows, or timers and I/O wait (entries have been added
-   *   for 2 ms without a turn of the event loop)
+   *   for 1 ms without a turn of the event loop)
    * @throws TarspoutError ERR_TAR_NAME, ERR_TAR_FIELD, ERR_TAR_SIZE, ERR_TAR_BODY (this entry failed, nothing of it was
    *   written), ERR_STATE; what failed the commit; TypeError and RangeError for wrong arguments
    */

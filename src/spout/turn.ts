@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
 // So long at most shall the event loop wait for a source that never does.
-const TURN_MS = 2
+const TURN_MS = 1
 const ITEMS_PER_LOOK = 64
 
 /** The current turn of the event loop: how long entries have been added in it, and what is to happen in it only once. */
