@@ -137,7 +137,7 @@ async function compare() {
   const { summarize } = await import('./lib/summary.js')
   const report = await import('./lib/report.js')
   const { drawChart } = await import('./lib/chart.js')
-  const { hasTarget } = await import('./lib/targets.js')
+  const { hasTarget, isAimedAt } = await import('./lib/targets.js')
 
   buildPrograms()
   const startedAt = process.hrtime.bigint()
@@ -146,8 +146,8 @@ async function compare() {
     fail(`--rounds must be a whole number from 1, found ${options.rounds}`)
   const unknown = options.only?.find((name) => !workloadNames.includes(name))
   if (unknown) fail(`no workload ${unknown}, there are ${workloadNames.join(', ')}`)
-  // What is compared with nobody is timed for `restMs`, and twice.
-  const pace = { warmMs: 300, timedMs: 160, restMs: 100, restRounds: 2 }
+  // What is compared with nobody is timed for `restMs`, and twice; workloads no target is about get fewer rounds.
+  const pace = { warmMs: 300, timedMs: 160, restMs: 100, restRounds: 2, otherRounds: 3 }
   const workloads = (options.only ?? workloadNames)
     .map(findWorkload)
     .filter((workload) => options.only || !options.quick || workload.quick)
@@ -185,15 +185,19 @@ async function compare() {
     const bestOf = () => Math.max(...atWork.filter(isPeer).map(({ rate }) => rate))
     const isCompared = (entry) => {
       const { kind, name } = entry.contender
-      return kind === 'limit' || hasTarget(name) || (isPeer(entry) && entry.rate > bestOf() / 2)
+      return kind === 'limit' || hasTarget(name) || (isPeer(entry) && entry.rate > bestOf() / 1.5)
     }
-    // One that is far behind after a short while is not warmed for long.
-    for (const entry of atWork) await warm(entry, isPeer(entry) ? pace.restMs : pace.warmMs)
+    // One that is far behind after a short while, or that nothing is compared with, is not warmed for long.
+    for (const entry of atWork) await warm(entry, hasTarget(entry.contender.name) ? pace.warmMs : pace.restMs)
     const bestCold = bestOf()
     for (const entry of atWork) {
-      if (isPeer(entry) && entry.rate > bestCold / 3) await warm(entry, pace.warmMs)
+      if (isPeer(entry) && entry.rate > bestCold / 2) await warm(entry, pace.warmMs)
     }
-    const roundsHere = Math.min(rounds, workload.maxRounds)
+    const roundsHere = Math.min(
+      rounds,
+      workload.maxRounds,
+      isAimedAt(workload.name) ? rounds : pace.otherRounds,
+    )
     for (let round = 0; round < roundsHere; round++) {
       for (const entry of atWork) {
         progress(`${workload.name}  round ${round + 1} of ${roundsHere}  ${entry.contender.title}`)

@@ -1,16 +1,17 @@
 // The one reader of every case: read(2) into 1 MiB, nothing else, until the write end is closed.
 //
-//   reader FIFO [option=value ...]
+// Standard input has its tasks, a line each: FIFO [TAB option=value ...]
 //     pipe=BYTES     capacity asked of the pipe (default 1048576)
 //     verify=1       hashes what it reads: the bytes, and the entries they state (see entries.h)
 //     pace=BYTES     reads no more than this per second (a slow reader)
 //     stall-after=BYTES stall-ms=MS
 //                    stops reading for a while once so many bytes were read
 //     reopen=BYTES   at end of file, closes and opens again, as a spout's reader does, until so
-//     many bytes came mark=BYTES     notes the time whenever another so many bytes have come
+//                    many bytes came
+//     mark=BYTES     notes the time whenever another so many bytes have come
 //
-// SIGTERM ends it early. Prints "ready" before it opens the FIFO, and one JSON object in the end:
-// bytes, opens, reads, firstByteAt, lastByteAt (CLOCK_MONOTONIC, ns), firstBytes (of the first
+// SIGTERM ends a task early. Prints "ready" before it opens the FIFO, and one line of JSON in the
+// end: bytes, opens, reads, firstByteAt, lastByteAt (CLOCK_MONOTONIC, ns), firstBytes (of the first
 // read), pipeCapacity, and what the options asked for.
 #include "common.h"
 #include "entries.h"
@@ -28,7 +29,8 @@ struct options {
   int64_t pipe, verify, pace, stall_after, stall_ms, reopen, mark;
 };
 
-static struct options parse(int argc, char** argv) {
+// Of the words behind the path.
+static struct options parse(char** rest) {
   struct options o = {.pipe = 1 << 20};
   struct {
     const char* name;
@@ -37,32 +39,21 @@ static struct options parse(int argc, char** argv) {
                {"pace", &o.pace},         {"stall-after", &o.stall_after},
                {"stall-ms", &o.stall_ms}, {"reopen", &o.reopen},
                {"mark", &o.mark}};
-  for (int i = 2; i < argc; i++) {
-    char* equals = strchr(argv[i], '=');
+  for (char* word = strtok_r(NULL, "\t", rest); word != NULL; word = strtok_r(NULL, "\t", rest)) {
+    char* equals = strchr(word, '=');
     int found = 0;
     for (size_t k = 0; equals && k < sizeof known / sizeof known[0]; k++) {
       size_t length = strlen(known[k].name);
-      if ((size_t)(equals - argv[i]) != length || strncmp(argv[i], known[k].name, length) != 0)
-        continue;
+      if ((size_t)(equals - word) != length || strncmp(word, known[k].name, length) != 0) continue;
       *known[k].value = atoll(equals + 1);
       found = 1;
     }
-    if (!found) usage("reader FIFO [option=value ...]");
+    if (!found) usage("reader, with lines: FIFO [TAB option=value ...]");
   }
   return o;
 }
 
-int main(int argc, char** argv) {
-  end_with_parent();
-  if (argc < 2) usage("reader FIFO [option=value ...]");
-  struct options o = parse(argc, argv);
-  struct sigaction action = {.sa_handler =
-                                 stop};  // without SA_RESTART: a blocked open or read ends
-  sigaction(SIGTERM, &action, NULL);
-
-  unsigned char* buffer = aligned_alloc(4096, kBufferBytes);
-  if (buffer == NULL) die("aligned_alloc");
-  memset(buffer, 0, kBufferBytes);
+static void serve(const char* path, struct options o, unsigned char* buffer) {
   size_t mark_slots = 0, marks = 0;
   int64_t* mark_times = NULL;
   uint64_t bytes_hash = kHashStart;
@@ -72,9 +63,9 @@ int main(int argc, char** argv) {
   puts("ready");
   fflush(stdout);
   do {
-    int fd = open(argv[1], O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == EINTR) break;
-    if (fd < 0) die(argv[1]);
+    if (fd < 0) die(path);
     opens++;
     fcntl(fd, F_SETPIPE_SZ, (int)o.pipe);
     capacity = fcntl(fd, F_GETPIPE_SZ);
@@ -126,5 +117,31 @@ int main(int argc, char** argv) {
     printf("]");
   }
   puts("}");
-  return 0;
+  fflush(stdout);
+  free(mark_times);
+}
+
+int main(void) {
+  end_with_parent();
+  struct sigaction action = {.sa_handler =
+                                 stop};  // without SA_RESTART: a blocked open or read ends
+  sigaction(SIGTERM, &action, NULL);
+  unsigned char* buffer = aligned_alloc(4096, kBufferBytes);
+  if (buffer == NULL) die("aligned_alloc");
+  memset(buffer, 0, kBufferBytes);
+
+  char line[4096];
+  for (;;) {
+    if (fgets(line, sizeof line, stdin) == NULL) {
+      if (feof(stdin)) return 0;
+      clearerr(stdin);  // told to stop when it had just ended
+      continue;
+    }
+    line[strcspn(line, "\n")] = '\0';
+    stopped = 0;
+    char* rest;
+    const char* path = strtok_r(line, "\t", &rest);
+    if (path == NULL) usage("reader, with lines: FIFO [TAB option=value ...]");
+    serve(path, parse(&rest), buffer);
+  }
 }

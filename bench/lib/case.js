@@ -30,7 +30,7 @@ async function serve() {
       resetPeakRss()
       const before = process.cpuUsage()
       const startedAt = process.hrtime.bigint()
-      const own = (await run(fifo, load)) ?? {}
+      const { closing, ...own } = (await run(fifo, load)) ?? {}
       const endedAt = process.hrtime.bigint()
       const cost = { cpuSeconds: seconds(process.cpuUsage(before)), peakRssBytes: peakRssBytes() }
       process.send({
@@ -39,9 +39,11 @@ async function serve() {
         lastTakenAt: Number(own.endedAt ?? load.lastTakenAt),
         beganAt: load.beganAt.map(Number),
         receiptsAt: load.receiptsAt.map(Number),
+        isRead: closing !== undefined,
         ...cost,
         ...own,
       })
+      await closing
     } catch (error) {
       process.send({ failed: explain(error) })
     }

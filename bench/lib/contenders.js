@@ -2,7 +2,8 @@
 //   about: { title, kind, packages, skips? }   kind: see `kinds`; skips(workload): why it does not take part
 //   run(fifoPath, load)                        sends the load (workloads.js) into the FIFO and settles when it has
 //                                              closed it; may return { startedAt, endedAt, cpuSeconds,
-//                                              peakRssBytes, latenciesNs } where another process did the work
+//                                              peakRssBytes, latenciesNs } where another process did the work, or
+//                                              { closing } where everything was read and it only waits to close
 import { readdirSync } from 'node:fs'
 import { explain } from './explain.js'
 

@@ -9,6 +9,12 @@ const benchFolder = join(dirname(fileURLToPath(import.meta.url)), '..')
 const programs = join(benchFolder, '../build/bench')
 const writeBytes = 256 * 1024
 
+function promiseWithResolvers() {
+  const settlers = {}
+  settlers.promise = new Promise((resolve, reject) => Object.assign(settlers, { resolve, reject }))
+  return settlers
+}
+
 /** Builds what is not up to date (`all`, or `micro`); throws with the compiler's words. */
 export function buildPrograms(target = 'all') {
   const made = spawnSync('make', ['-s', '-C', join(benchFolder, 'c'), target], { encoding: 'utf8' })
@@ -22,28 +28,78 @@ export function measureSendWindow() {
   return JSON.parse(execFileSync(join(programs, 'send-window-cost'), { encoding: 'utf8' }))
 }
 
+/** A process of the C reader: one task after the other, since starting it costs as much as a short run. */
+class Reader {
+  #child = spawn(join(programs, 'reader'), { stdio: ['pipe', 'pipe', 'pipe'] })
+  #output = ''
+  #stderr = ''
+  #task
+
+  constructor() {
+    this.#child.stdout.setEncoding('utf8').on('data', (text) => this.#hear(text))
+    this.#child.stderr.on('data', (chunk) => (this.#stderr += chunk))
+    this.#child.stdin.on('error', () => {}) // of one that ended, which its close event tells
+    this.#child.on('error', (error) => this.#fail(error))
+    this.#child.on('close', (status, signal) =>
+      this.#fail(new Error(`the reader ended with ${signal ?? status}: ${this.#stderr.trim()}`)),
+    )
+  }
+
+  /** Whether the process lives for it. */
+  #hold(isHeld) {
+    const { stdin, stdout, stderr } = this.#child
+    for (const part of [this.#child, stdin, stdout, stderr]) isHeld ? part.ref() : part.unref()
+  }
+
+  #hear(text) {
+    this.#output += text
+    for (let end = this.#output.indexOf('\n'); end >= 0; end = this.#output.indexOf('\n')) {
+      const line = this.#output.slice(0, end)
+      this.#output = this.#output.slice(end + 1)
+      if (line === 'ready') {
+        this.#task.ready.resolve()
+        continue
+      }
+      const { report } = this.#task
+      this.#task = undefined
+      this.#hold(false)
+      idleReaders.push(this)
+      report.resolve(JSON.parse(line))
+    }
+  }
+
+  #fail(error) {
+    idleReaders = idleReaders.filter((reader) => reader !== this)
+    this.#task?.ready.resolve()
+    this.#task?.report.reject(error)
+    this.#task = undefined
+  }
+
+  start(fifoPath, options) {
+    const task = { ready: promiseWithResolvers(), report: promiseWithResolvers() }
+    task.report.promise.catch(() => {}) // whoever waits for it still sees the failure
+    this.#task = task
+    this.#hold(true)
+    const words = Object.entries(options).map(([name, value]) => `${name}=${value}`)
+    this.#child.stdin.write(`${[fifoPath, ...words].join('\t')}\n`)
+    const signal = (name) => this.#task === task && this.#child.kill(name)
+    return {
+      ready: task.ready.promise,
+      report: task.report.promise,
+      stop: () => signal('SIGTERM'),
+      kill: () => signal('SIGKILL'),
+    }
+  }
+}
+
+let idleReaders = []
+
 /**
- * Starts the C reader on a FIFO. It is `ready` when it waits for a writer (or has ended). Its report comes when the write end is
+ * Has the C reader read a FIFO. It is `ready` when it waits for a writer (or has ended). Its report comes when the write end is
  * closed, or when it is stopped.
  */
 export function startReader(fifoPath, options) {
-  const list = Object.entries(options).map(([name, value]) => `${name}=${value}`)
-  const child = spawn(join(programs, 'reader'), [fifoPath, ...list], { stdio: ['ignore', 'pipe', 'pipe'] })
-  const output = { stdout: '', stderr: '' }
-  for (const name of ['stdout', 'stderr']) child[name].on('data', (chunk) => (output[name] += chunk))
-  const report = new Promise((resolve, reject) => {
-    child.on('error', reject)
-    child.on('close', (status, signal) => {
-      if (status === 0) resolve(JSON.parse(output.stdout.slice(output.stdout.indexOf('\n'))))
-      else reject(new Error(`the reader ended with ${signal ?? status}: ${output.stderr.trim()}`))
-    })
-  })
-  report.catch(() => {}) // whoever waits for it still sees the failure
-  const ready = new Promise((resolve) => {
-    child.stdout.once('data', resolve)
-    child.on('close', resolve)
-  })
-  return { ready, report, stop: () => child.kill('SIGTERM'), kill: () => child.kill('SIGKILL') }
+  return (idleReaders.pop() ?? new Reader()).start(fifoPath, options)
 }
 
 const execute = promisify(execFile)

@@ -15,8 +15,12 @@ const targets = [
   ['latency', 'tarspout-add', most('ofCopying', 4)],
 ]
 
-/** Whether a target is about this contender, in whatever workload. */
-export const hasTarget = (name) => targets.some(([, contender]) => contender === name)
+/** Whether a target is about this contender, in whatever workload; or in this one. */
+export const hasTarget = (name, workload) =>
+  targets.some(([where, contender]) => contender === name && where === (workload ?? where))
+
+/** Whether any is about this workload. */
+export const isAimedAt = (workload) => targets.some(([where]) => where === workload)
 
 /** Each target a run measured: { workload, title, figure, word, value, measured, met }. */
 export function checkTargets(summaries) {

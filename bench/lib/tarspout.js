@@ -29,7 +29,7 @@ export async function sendCommits(fifoPath, load, options) {
     }
   }
   await Promise.all(pending)
-  await spout.close()
+  return { closing: spout.close() }
 }
 
 /** Sends a load with run(): the archive ends only where the load says so. */
@@ -42,7 +42,7 @@ export async function runSource(fifoPath, load, source) {
     maxBytes: Infinity,
     maxDelayMs: Infinity,
   })
-  await spout.close()
+  return { closing: spout.close() }
 }
 
 /** run() takes its pace from its source, so that a single archive's latency is the imperative interface's. */

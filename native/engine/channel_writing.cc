@@ -101,6 +101,8 @@ int64_t Channel::SendLimit() {
 }
 
 int64_t Channel::Sample() {
+  // Nothing of ours is unread. What another writer writes shows behind our next bytes.
+  if (last_consumed_ == window_.nxt()) return last_consumed_;
   const int64_t unread = fifo::Unread(write_end_);
   int64_t consumed = window_.nxt() - unread;
   if (consumed < last_consumed_ && !foreign_told_) {
