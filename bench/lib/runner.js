@@ -150,7 +150,7 @@ function measure(workload, { count, writer, read, elapsedNs }, bytesPerEntry) {
     peakRssBytes: writer.peakRssBytes,
   }
   if (workload.metric === 'latency') {
-    const latencies = latenciesOf(writer, read)
+    const latencies = latenciesOf(writer, read).slice(workload.uncounted)
     result.receipt = writer.latenciesNs || writer.receiptsAt?.length ? 'writer' : 'reader'
     result.p50Us = quantile(latencies, 0.5) / 1e3
     result.p99Us = quantile(latencies, 0.99) / 1e3
@@ -289,7 +289,7 @@ export class Bench {
       // With pauses between them it takes some hundred archives until the code is compiled.
       if (this.#warm.has(key)) return
       this.#warm.add(key)
-      const count = workload.pauseMs ? 3 * workload.fixedCount : workload.fixedCount / 10
+      const count = workload.pauseMs ? 2 * workload.fixedCount : workload.fixedCount / 10
       await runOnce(this.#workspace, contender, workload, workload.roundCount(count))
       return
     }

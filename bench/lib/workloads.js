@@ -36,6 +36,7 @@ const fixed = (bytes) => () => bytes
  * name, title; sizes: body bytes; unit: what the rate counts;
  * entriesPerArchive: absent means all of them in one archive; connection: for workloads of many archives;
  * reader: options of the C reader; count: a fixed number of entries instead of as many as the time allows;
+ * uncounted: so many archives of a run come before those whose latency counts;
  * fresh: each body a new buffer, so that what a writer holds back shows in its memory; rounds: at most so many.
  */
 const definitions = [
@@ -90,7 +91,8 @@ const definitions = [
     entriesPerArchive: 1,
     connection: 'persistent',
     pauseMs: 2,
-    count: 100,
+    count: 130,
+    uncounted: 30,
     quick: true,
     metric: 'latency',
   },
@@ -151,6 +153,9 @@ export class Workload {
   }
   get connection() {
     return this.#definition.connection ?? 'persistent'
+  }
+  get uncounted() {
+    return this.#definition.uncounted
   }
   get pauseMs() {
     return this.#definition.pauseMs
