@@ -164,21 +164,22 @@ const figureNames = {
   ofBestPeer: 'of best peer',
 }
 
-/** The rows of the table of targets: workload, contender, demand, measured, met. */
+/** The rows of the table of targets: workload, contender, demand, measured, what the C writer had, met. */
 function targetRows(summaries) {
-  return checkTargets(summaries).map(({ workload, title, figure, word, value, measured, met }) => {
+  return checkTargets(summaries).map(({ workload, title, figure, word, value, measured, limit, met }) => {
     const show = figure === 'figure' ? count : times
     return [
       workload,
       title,
       `${word} ${show(value)} ${figureNames[figure]}`,
       show(measured),
+      show(limit),
       met ? 'yes' : 'no',
     ]
   })
 }
 
-const targetHeads = ['workload', 'contender', 'to reach', 'measured', 'reached']
+const targetHeads = ['workload', 'contender', 'to reach', 'measured', 'the C limit', 'reached']
 
 function terminalTargets(summaries) {
   const rows = targetRows(summaries)

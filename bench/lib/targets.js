@@ -1,4 +1,5 @@
 // What tarspout is to reach, as ratios within one run (medians); the tables show what it does reach.
+import { copying, splicing } from './contenders.js'
 
 const least = (figure, value) => ({ figure, value, met: (measured) => measured >= value, word: 'at least' })
 const most = (figure, value) => ({ figure, value, met: (measured) => measured <= value, word: 'at most' })
@@ -22,12 +23,14 @@ export const hasTarget = (name, workload) =>
 /** Whether any is about this workload. */
 export const isAimedAt = (workload) => targets.some(([where]) => where === workload)
 
-/** Each target a run measured: { workload, title, figure, word, value, measured, met }. */
+/** Each target a run measured: { workload, title, figure, word, value, measured, limit, met }; limit: what the C writer had. */
 export function checkTargets(summaries) {
   return targets.flatMap(([workload, contender, ...demands]) => {
     const summary = summaries.find((candidate) => candidate.workload === workload)
     const row = summary?.rows.find(({ name }) => name === contender)
     if (!row) return []
+    const limitName = contender === 'tarspout-zero-copy' ? splicing : copying
+    const limitRow = summary.rows.find(({ name }) => name === limitName)
     return demands.map(({ figure, word, value, met }) => {
       const measured = row[figure]
       return {
@@ -37,6 +40,7 @@ export function checkTargets(summaries) {
         word,
         value,
         measured,
+        limit: limitRow?.[figure],
         met: measured !== undefined && met(measured),
       }
     })
