@@ -44,6 +44,7 @@ function watchLongest() {
   }, 1)
   return function finish() {
     clearInterval(timer)
+    collections.push(...observer.takeRecords())
     observer.disconnect()
     const inside = collections.filter(({ startTime }) => startTime >= longest.from && startTime < longest.to)
     return { ...longest, collectedMs: inside.reduce((sum, { duration }) => sum + duration, 0) }

@@ -16,9 +16,8 @@ const targets = [
   ['latency', 'tarspout-add', most('ofCopying', 4)],
 ]
 
-/** Whether a target is about this contender, in whatever workload; or in this one. */
-export const hasTarget = (name, workload) =>
-  targets.some(([where, contender]) => contender === name && where === (workload ?? where))
+/** Whether a target is about this contender, in whatever workload. */
+export const hasTarget = (name) => targets.some(([, contender]) => contender === name)
 
 /** Whether any is about this workload. */
 export const isAimedAt = (workload) => targets.some(([where]) => where === workload)

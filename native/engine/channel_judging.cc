@@ -1,5 +1,6 @@
 // Channel: whether an archive was delivered, is in doubt, or must be waited for.
 #include <utility>
+
 #include "engine/channel.h"
 #include "engine/rules.h"
 
