@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { GitStore, type GitStoreOptions } from '../dist/pachyderm/git-store.js'
 import { ReceivedArchive } from '../dist/pachyderm/received-archive.js'
-import { git, Program, temporaryFolder } from './support/processes.js'
+import { git, Program, sh, temporaryFolder } from './support/processes.js'
 
 type Body = string | Buffer
 
@@ -175,6 +176,52 @@ test('what a git that was killed left behind keeps nobody out', async (t) => {
   t.is(await second.git('show', 'master:a'), '12')
   await second.store.close()
   for (const name of remains) t.false(existsSync(join(first.path, name)), name)
+})
+
+test('a git that a killed owner left at work is waited for', async (t) => {
+  const first = await open(t)
+  await first.commit(['a', '1'])
+  await first.store.close()
+  const trace = join(first.path, 'trace')
+  await sh(t, first.path, 'mkfifo trace')
+  // It waits until somebody reads what it does.
+  const left = new Program(t, first.path, 'git', ['--git-dir', first.path, 'repack', '-d'], {
+    GIT_TRACE: trace,
+  })
+  writeFileSync(join(first.path, 'tarspout.pid'), `${left.child.pid}`)
+  const second = open(t, { path: first.path })
+  t.is(await Promise.race([second.then(() => 'open'), delay(500, 'waiting')]), 'waiting')
+  const reader = new Program(t, first.path, 'cat', [trace])
+  await second
+  t.is((await left.result).code, 0)
+  await reader.result
+})
+
+test('a git that a killed owner left, and that does not end, is ended', async (t) => {
+  const first = await open(t)
+  await first.store.close()
+  const args = ['git', '--git-dir', first.path, 'fast-import', '--quiet']
+  const left = new Program(t, first.path, 'setsid', args)
+  writeFileSync(join(first.path, 'tarspout.pid'), `${left.child.pid}`)
+  await open(t, { path: first.path })
+  t.is((await left.result).signal, 'SIGKILL')
+})
+
+test('while packs are put together, and while garbage is collected, the lock names the git that does', async (t) => {
+  const { store, commit, path } = await open(t)
+  const seen = new Set<string>()
+  const watch = setInterval(() => {
+    try {
+      const pid = readFileSync(join(path, 'tarspout.pid'), 'latin1').trim()
+      const args = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0')
+      for (const command of ['repack', 'gc']) if (args.includes(command)) seen.add(command)
+    } catch {} // the store is closed, or git has ended
+  }, 1)
+  t.teardown(() => clearInterval(watch))
+  for (const name of ['a', 'b', 'c']) await commit([name, name])
+  await store.close()
+  await (await open(t, { path, fresh: true })).store.close()
+  t.deepEqual([...seen], ['repack', 'gc'])
 })
 
 test('fresh frees the disk', async (t) => {

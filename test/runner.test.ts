@@ -467,7 +467,7 @@ for (const range of [
       const group = /process (\d+)/.exec(program.stdout)?.[1]
       program.child.kill('SIGKILL')
       // Its git goes as well: what it was only told to commit, and has not, must not count.
-      killIfThere(Number(readFileSync(join(fixture.repository, 'tarspout.pid'), 'latin1')))
+      killIfThere(-Number(readFileSync(join(fixture.repository, 'tarspout.pid'), 'latin1')))
       await program.result
       const there = new Set((await fixture.git('ls-tree', '-r', '--name-only', 'master')).split('\n'))
       const told = readFileSync(delivered, 'utf8').split('\n').slice(0, -1)

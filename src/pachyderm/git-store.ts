@@ -56,7 +56,7 @@ export class GitStore implements CommitStore {
     this.#overwrite = options.overwrite ?? false
     this.#author = (options.author ?? 'tarspout').replace(/[<>\n]/g, '')
     this.#lock = lock
-    this.#packs = new Packs(this.path)
+    this.#packs = new Packs(this.path, lock)
   }
 
   /** @throws TarspoutError `ERR_STORE` */
@@ -177,7 +177,7 @@ export class GitStore implements CommitStore {
     }
     this.#packs.count()
     // Else a spout that is tried again and again fills the disk with commits that no branch leads to.
-    if (fresh && !this.#packs.isEmpty) await git(['--git-dir', this.path, 'gc', '--quiet', '--prune=now'])
+    if (fresh) await this.#packs.collectGarbage()
   }
 
   async #startImport(): Promise<void> {
@@ -318,7 +318,8 @@ export class GitStore implements CommitStore {
   #removeRemains(): void {
     this.#packs.removeUnfinished()
     const refs = ['HEAD', 'packed-refs', `refs/heads/${this.branch}`, `refs/heads/${MARKER_BRANCH}`]
-    for (const name of refs) rmSync(join(this.path, `${name}.lock`), { force: true })
+    for (const name of [...refs, 'gc.pid', 'objects/info/commit-graph'])
+      rmSync(join(this.path, `${name}.lock`), { force: true })
   }
 
   /** Forgets what was sent since the last checkpoint. */

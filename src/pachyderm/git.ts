@@ -12,7 +12,7 @@ export function gitEnvironment(): NodeJS.ProcessEnv {
 }
 
 /**
- * Runs git and returns what it printed.
+ * Runs git and returns what it printed. Ctrl-C does not reach it: the caller waits for it, and it must not fail then.
  *
  * @throws TarspoutError `ERR_STORE` when git is missing or ends with another status than 0 (or `allowed`).
  */
@@ -20,8 +20,10 @@ export async function git(
   args: readonly string[],
   allowed: readonly number[] = [],
   input = '',
+  started?: (pid: number) => void,
 ): Promise<string> {
-  const { status, output, complaint } = await runProgram('git', args, [input], gitEnvironment())
+  const options = { env: gitEnvironment(), detached: true, started }
+  const { status, output, complaint } = await runProgram('git', args, [input], options)
   if (status === 0 || (status !== null && allowed.includes(status))) return output
   throw new TarspoutError('ERR_STORE', `git ${args.join(' ')}: ${complaint || `ended with ${status}`}`)
 }

@@ -1,6 +1,7 @@
 import { readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { git } from './git.js'
+import type { RepositoryLock } from './repository-lock.js'
 
 // Looking an object up asks one pack after the other.
 const PACKS_A_ROUND = 256
@@ -11,11 +12,13 @@ const LARGE_PACK_BYTES = 256 << 20
 export class Packs {
   readonly folder: string
   readonly #repository: string
+  readonly #lock: RepositoryLock
   // Since they were last put together.
   #count = 0
 
-  constructor(repository: string) {
+  constructor(repository: string, lock: RepositoryLock) {
     this.#repository = repository
+    this.#lock = lock
     this.folder = join(repository, 'objects/pack')
   }
 
@@ -28,10 +31,6 @@ export class Packs {
     this.#count++
   }
 
-  get isEmpty(): boolean {
-    return this.#count === 0
-  }
-
   get areMany(): boolean {
     return this.#count >= PACKS_A_ROUND
   }
@@ -42,15 +41,25 @@ export class Packs {
       const isLarge = (name: string) => statSync(join(this.folder, name)).size >= LARGE_PACK_BYTES
       const large = this.#names().filter(isLarge)
       const keep = large.map((name) => `--keep-pack=${name}`)
-      await git(['--git-dir', this.#repository, 'repack', '-d', '--quiet', '--geometric=2', ...keep])
+      await this.#git('repack', '-d', '--quiet', '--geometric=2', ...keep)
     }
     this.#count = 0
+  }
+
+  /** Removes what no branch leads to. Nobody may have a pack open. */
+  async collectGarbage(): Promise<void> {
+    if (this.#count > 0) await this.#git('gc', '--quiet', '--prune=now')
   }
 
   /** Removes what a git that was killed had not finished. */
   removeUnfinished(): void {
     for (const name of readdirSync(this.folder))
       if (/^\.?tmp[_-]/.test(name)) rmSync(join(this.folder, name), { force: true })
+  }
+
+  // It goes on if this process is killed, and removes packs: who comes next has to wait for it.
+  async #git(...args: string[]): Promise<void> {
+    await git(['--git-dir', this.#repository, ...args], [], '', (pid) => this.#lock.setWriter(pid))
   }
 
   #names(): string[] {

@@ -12,6 +12,15 @@ export interface ProgramResult {
   readonly complaint: string
 }
 
+export interface ProgramOptions {
+  /** Default: this process's. */
+  readonly env?: NodeJS.ProcessEnv
+  /** Lead a process group of its own, which Ctrl-C on the terminal does not reach. Default false. */
+  readonly detached?: boolean
+  /** Is told its process. */
+  readonly started?: ((pid: number) => void) | undefined
+}
+
 /**
  * Runs a program to its end, with `input` on its standard input.
  *
@@ -21,9 +30,10 @@ export async function runProgram(
   program: string,
   args: readonly string[],
   input: Iterable<string | Uint8Array> = [],
-  env: NodeJS.ProcessEnv = process.env,
+  { env = process.env, detached = false, started }: ProgramOptions = {},
 ): Promise<ProgramResult> {
-  const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] })
+  const child = spawn(program, args, { env, detached, stdio: ['pipe', 'pipe', 'pipe'] })
+  if (child.pid !== undefined) started?.(child.pid)
   let output = ''
   let complaint = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

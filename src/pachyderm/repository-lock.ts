@@ -5,10 +5,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { TarspoutError } from '../errors.js'
 
 const WAIT_MS = 10_000
+const WRITERS = ['fast-import', 'repack', 'gc']
 
 /**
  * Keeps a second process from committing to a repository: an abstract socket, which goes with the process however it
- * ends. A git process that a killed owner left behind finishes what it was told first; it is waited for.
+ * ends. A git process that a killed owner left behind finishes what it was told first; it is waited for, and ended if
+ * that takes too long.
  */
 export class RepositoryLock {
   /** Whether the last owner was killed: it may have left temporary files. */
@@ -36,11 +38,11 @@ export class RepositoryLock {
     server.unref()
     const file = join(repository, 'tarspout.pid')
     const deadline = performance.now() + WAIT_MS
-    while (isGit(readPid(file)) && performance.now() < deadline) await delay(10)
+    for (let pid = readPid(file); isGit(pid); await delay(10)) if (performance.now() > deadline) endGroup(pid)
     return new RepositoryLock(server, file, existsSync(file))
   }
 
-  /** The process that writes for the owner of the lock. */
+  /** The process that writes for the owner of the lock; it leads a group. */
   setWriter(pid: number | undefined): void {
     writeFileSync(this.#file, `${pid ?? ''}\n`)
   }
@@ -59,10 +61,18 @@ function readPid(file: string): number | undefined {
   }
 }
 
-function isGit(pid: number | undefined): boolean {
+function isGit(pid: number | undefined): pid is number {
   try {
-    return pid !== undefined && readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('fast-import')
+    // Empty once it is a zombie.
+    const args = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0')
+    return WRITERS.some((command) => args.includes(command))
   } catch {
     return false
   }
+}
+
+function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {} // it has ended
 }
