@@ -208,20 +208,34 @@ test('a git that a killed owner left, and that does not end, is ended', async (t
 })
 
 test('while packs are put together, and while garbage is collected, the lock names the git that does', async (t) => {
-  const { store, commit, path } = await open(t)
-  const seen = new Set<string>()
-  const watch = setInterval(() => {
-    try {
-      const pid = readFileSync(join(path, 'tarspout.pid'), 'latin1').trim()
-      const args = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0')
-      for (const command of ['repack', 'gc']) if (args.includes(command)) seen.add(command)
-    } catch {} // the store is closed, or git has ended
-  }, 1)
-  t.teardown(() => clearInterval(watch))
-  for (const name of ['a', 'b', 'c']) await commit([name, name])
-  await store.close()
+  const folder = temporaryFolder(t)
+  const path = join(folder, 'store.git')
+  const program = join(folder, 'git')
+  const { PATH = '' } = process.env
+  // The real one, once the lock names it. (In the other tests' repositories too, as long as this one runs.)
+  const script = `#!/bin/sh
+is_named() { test "$(cat "$2/tarspout.pid")" = $$; }
+case "$3" in
+  repack | gc)
+    for i in $(seq 500); do is_named "$@" && break; sleep 0.01; done
+    is_named "$@" && echo "$2 $3" >> ${folder}/named ;;
+esac
+PATH='${PATH}' exec git "$@"
+`
+  writeFileSync(program, script, { mode: 0o755 })
+  process.env.PATH = `${folder}:${PATH}`
+  t.teardown(() => {
+    process.env.PATH = PATH
+  })
+  const first = await open(t, { path })
+  for (const name of ['a', 'b', 'c']) await first.commit([name, name])
+  await first.store.close()
   await (await open(t, { path, fresh: true })).store.close()
-  t.deepEqual([...seen], ['repack', 'gc'])
+  const named = readFileSync(join(folder, 'named'), 'utf8').split('\n')
+  t.deepEqual(
+    named.filter((line) => line.startsWith(path)),
+    [`${path} repack`, `${path} gc`],
+  )
 })
 
 test('fresh frees the disk', async (t) => {

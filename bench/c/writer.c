@@ -1,8 +1,10 @@
 // The limit: what a C program that only writes gets through the same FIFO to the same reader.
 //
-//   writer copy|vmsplice FIFO CYCLE TIMES CHUNK   the bytes of the file CYCLE, TIMES times over, in
-//   writes of
-//                                                 CHUNK bytes, then the end-of-archive marker
+//   writer copy|staged|vmsplice FIFO CYCLE TIMES CHUNK
+//                                                 the bytes of the file CYCLE, TIMES times over, in
+//                                                 writes of CHUNK bytes, then the end-of-archive
+//                                                 marker; staged: into a pipe of its own, and their
+//                                                 pages from there into the FIFO
 //   writer persistent FIFO ARCHIVES BYTES COUNT   COUNT archives of BYTES bytes each, taken in turn
 //   from the
 //                                                 file ARCHIVES, one write each
@@ -73,6 +75,25 @@ static void splice_all(int fd, unsigned char* data, size_t size) {
   }
 }
 
+// The pipe that bytes are copied into while the reader copies others out of the FIFO.
+static int stage[2] = {-1, -1};
+
+static void stage_all(int fd, const unsigned char* data, size_t size) {
+  if (stage[0] < 0 && (pipe2(stage, O_CLOEXEC) < 0 || fcntl(stage[1], F_SETPIPE_SZ, 1 << 20) < 0))
+    die("a pipe of 1 MiB");
+  for (size_t left = size; left > 0;) {
+    size_t part = left < 1 << 19 ? left : 1 << 19;
+    write_all(stage[1], data + (size - left), part);
+    left -= part;
+    while (part > 0) {
+      ssize_t n = splice(stage[0], NULL, fd, NULL, part, 0);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) die("splice");
+      part -= (size_t)n;
+    }
+  }
+}
+
 static int unread(int fd) {
   int bytes = 0;
   if (ioctl(fd, FIONREAD, &bytes) < 0) die("FIONREAD");
@@ -84,7 +105,7 @@ static void print_result(int64_t started, int64_t ended) {
   print_usage_of(RUSAGE_SELF);
 }
 
-static void stream(int splicing, const char* fifo, const char* path, int64_t times, size_t chunk) {
+static void stream(char way, const char* fifo, const char* path, int64_t times, size_t chunk) {
   struct stat st;
   if (stat(path, &st) < 0) die(path);
   struct buffer b = load(path, chunk);
@@ -95,8 +116,10 @@ static void stream(int splicing, const char* fifo, const char* path, int64_t tim
   for (size_t at = 0; left > 0;) {
     size_t n = b.size - at < chunk ? b.size - at : chunk;
     if ((int64_t)n > left) n = (size_t)left;
-    if (splicing) {
+    if (way == 'v') {
       splice_all(fd, b.data + at, n);
+    } else if (way == 's') {
+      stage_all(fd, b.data + at, n);
     } else {
       write_all(fd, b.data + at, n);
     }
@@ -164,8 +187,9 @@ int main(int argc, char** argv) {
   end_with_parent();
   signal(SIGPIPE, SIG_IGN);
   const char* mode = argc > 1 ? argv[1] : "";
-  if (argc == 6 && (strcmp(mode, "copy") == 0 || strcmp(mode, "vmsplice") == 0)) {
-    stream(mode[0] == 'v', argv[2], argv[3], atoll(argv[4]), (size_t)atoll(argv[5]));
+  if (argc == 6 &&
+      (strcmp(mode, "copy") == 0 || strcmp(mode, "staged") == 0 || strcmp(mode, "vmsplice") == 0)) {
+    stream(mode[0], argv[2], argv[3], atoll(argv[4]), (size_t)atoll(argv[5]));
   } else if (argc == 6 && (strcmp(mode, "persistent") == 0 || strcmp(mode, "per-archive") == 0)) {
     archives(strcmp(mode, "persistent") == 0, argv[2], argv[3], (size_t)atoll(argv[4]),
              atoll(argv[5]));
@@ -173,7 +197,8 @@ int main(int argc, char** argv) {
     latency(argv[2], argv[3], (size_t)atoll(argv[4]), atoll(argv[5]), atoll(argv[6]));
   } else {
     usage(
-        "writer copy|vmsplice FIFO CYCLE TIMES CHUNK | persistent|per-archive FIFO ARCHIVES BYTES "
+        "writer copy|staged|vmsplice FIFO CYCLE TIMES CHUNK | persistent|per-archive FIFO ARCHIVES "
+        "BYTES "
         "COUNT | latency FIFO ARCHIVES BYTES COUNT PAUSE_US");
   }
   return 0;

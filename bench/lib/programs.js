@@ -7,7 +7,7 @@ import { cycleFile } from './workloads.js'
 
 const benchFolder = join(dirname(fileURLToPath(import.meta.url)), '..')
 const programs = join(benchFolder, '../build/bench')
-const writeBytes = 256 * 1024
+const writeBytes = { copy: 256 * 1024, staged: 512 * 1024, vmsplice: 256 * 1024 }
 
 function promiseWithResolvers() {
   const settlers = {}
@@ -125,7 +125,7 @@ export function runMeasured(command, fd) {
 export async function runWriter(way, fifoPath, load) {
   const file = cycleFile(load.folder)
   const rest = [fifoPath, file]
-  let args = [way, ...rest, load.count / load.cycle.length, writeBytes]
+  let args = [way, ...rest, load.count / load.cycle.length, writeBytes[way]]
   if (load.pauseMs) {
     args = ['latency', ...rest, load.archiveBytes, load.count, load.pauseMs * 1000]
   } else if (load.archiveCount > 1) {

@@ -214,6 +214,7 @@ void Channel::AdmitItem(Item* item, int64_t now) {
 void Channel::AbortOpen(bool inside_body) {
   const Archive& open = window_.Tail();
   if (window_.nxt() <= open.start) {
+    stage_.Drop();  // it may hold some of it, and what comes next has the same positions
     window_.DropOpen();
     return;
   }
@@ -493,6 +494,7 @@ bool Channel::Closing(int64_t now) {
     return false;
   }
   CloseWriteEnd();
+  stage_.Close();
   engine_.Unwatch(this);
   claim_.Close();
   Enter(State::kGone);

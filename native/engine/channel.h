@@ -33,6 +33,7 @@
 #include "engine/spill.h"
 #include "engine/unpackers.h"
 #include "fifo/fifo.h"
+#include "fifo/stage.h"
 #include "fifo/watch.h"
 #include "send_window/reader_trail.h"
 #include "send_window/send_window.h"
@@ -143,6 +144,14 @@ class Channel : public std::enable_shared_from_this<Channel> {
   // Writing and looking: channel_writing.cc.
   enum class Wrote : uint8_t { kAll, kBlocked, kFailed };
   Wrote WriteUpTo(int64_t limit, int64_t now);
+  enum class How : uint8_t { kCopied, kStaged, kMapped };
+  struct Attempt {
+    How how;
+    int64_t wanted;
+    int64_t wrote;  // or -errno
+  };
+  Attempt WriteSome(int64_t limit);
+  void StageMore(int64_t limit);
   int64_t SendLimit();
   int64_t Sample();
   int64_t BytesRead() const;
@@ -205,6 +214,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   fifo::Fd claim_;
   fifo::Identity identity_;
   fifo::Fd write_end_;
+  fifo::Stage stage_;
   State state_ = State::kIdle;
   Unpackers unpackers_;
   SendWindow window_;

@@ -9,36 +9,36 @@
 namespace tarspout {
 namespace {
 
-constexpr int64_t kWriteBytes = 256 << 10;  // per system call
-constexpr int64_t kMapBytes = 640 << 10;    // the same, mapped: of a pipe of 1 MiB the larger half
-constexpr size_t kPieces = 256;             // per system call; the kernel takes 1024 (IOV_MAX)
-constexpr int64_t kBudgetBytes = 4 << 20;   // per step, so that one FIFO cannot starve the others
+constexpr int64_t kWriteBytes = 256 << 10;   // per system call
+constexpr int64_t kStageBytes = 512 << 10;   // the same, into the stage: half of it
+constexpr int64_t kMapBytes = 640 << 10;     // the same, mapped: of a pipe of 1 MiB the larger half
+constexpr int64_t kLeastStaged = 128 << 10;  // fewer bytes are written directly
+constexpr size_t kPieces = 256;              // per system call; the kernel takes 1024 (IOV_MAX)
+constexpr int64_t kBudgetBytes = 4 << 20;    // per step, so that one FIFO cannot starve the others
 // Without inotify's word, reads are polled for: that often at first, and so long at most; then they
 // are watched.
 constexpr int64_t kFirstPollNs = 10'000;
 constexpr int64_t kMostPollNs = 320'000;
 
+int64_t ToVectors(const std::vector<Piece>& pieces, iovec* vectors) {
+  int64_t bytes = 0;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    vectors[i] = {const_cast<uint8_t*>(pieces[i].data), pieces[i].size};
+    bytes += static_cast<int64_t>(pieces[i].size);
+  }
+  return bytes;
+}
+
 }  // namespace
 
 Channel::Wrote Channel::WriteUpTo(int64_t limit, int64_t now) {
-  const int64_t most = options_.maps_pages ? kMapBytes : kWriteBytes;
   int64_t budget = kBudgetBytes;
   while (window_.nxt() < limit && budget > 0) {
-    const bool has_unpacked = window_.Gather(limit, kPieces, most, &pieces_);
-    const bool maps = options_.maps_pages && (!has_unpacked || unpackers_.MayMap());
-    iovec vectors[kPieces];
-    int64_t wanted = 0;
-    for (size_t i = 0; i < pieces_.size(); ++i) {
-      vectors[i] = {const_cast<uint8_t*>(pieces_[i].data), pieces_[i].size};
-      wanted += static_cast<int64_t>(pieces_[i].size);
-    }
-    const int count = static_cast<int>(pieces_.size());
-    const int64_t wrote =
-        maps ? fifo::MapIn(write_end_, vectors, count) : fifo::Write(write_end_, vectors, count);
+    const auto [how, wanted, wrote] = WriteSome(limit);
+    if (how == How::kStaged && wrote == 0) continue;  // this system cannot: written directly now
     if (wrote > 0) {
       ++counters.writes;
       counters.written += wrote;
-      if (maps && has_unpacked) unpackers_.Mapped(counters.written);
       window_.Advance(wrote);
       budget -= wrote;
       moved_at_ = now;
@@ -47,14 +47,16 @@ Channel::Wrote Channel::WriteUpTo(int64_t limit, int64_t now) {
       // The pipe is full. Another try waits for its lock for as long as the reader reads: mapping,
       // which is quick, gains by it; copying does not.
       ++counters.short_writes;
-      if (maps) continue;
+      if (how == How::kMapped) continue;
       stalled_since_ = NowNs();
+      if (how == How::kStaged) StageMore(limit);
       return Wrote::kBlocked;
     }
     switch (-wrote) {
       case EAGAIN:
         ++counters.eagain;
         if (stalled_since_ == 0) stalled_since_ = now;
+        if (how == How::kStaged) StageMore(limit);
         return Wrote::kBlocked;
       case EPIPE:
         ++counters.epipe;
@@ -77,6 +79,44 @@ Channel::Wrote Channel::WriteUpTo(int64_t limit, int64_t now) {
     }
   }
   return Wrote::kAll;
+}
+
+// One call that puts bytes into the pipe: mapped, copied, or by way of the stage. That pays from
+// some size on, and not with what was just unpacked: there all processors are at work anyway.
+Channel::Attempt Channel::WriteSome(int64_t limit) {
+  const int64_t nxt = window_.nxt();
+  if (stage_.BytesAt(nxt) == 0) {
+    const int64_t most = options_.maps_pages  ? kMapBytes
+                         : stage_.IsRefused() ? kWriteBytes
+                                              : kStageBytes;
+    const bool has_unpacked = window_.Gather(nxt, limit, kPieces, most, &pieces_);
+    iovec vectors[kPieces];
+    const int64_t wanted = ToVectors(pieces_, vectors);
+    const int count = static_cast<int>(pieces_.size());
+    if (options_.maps_pages && (!has_unpacked || unpackers_.MayMap())) {
+      const int64_t mapped = fifo::MapIn(write_end_, vectors, count);
+      if (mapped > 0 && has_unpacked) unpackers_.Mapped(counters.written + mapped);
+      return {How::kMapped, wanted, mapped};
+    }
+    const bool pays = wanted >= kLeastStaged && !has_unpacked;
+    const int64_t staged = pays ? stage_.Fill(nxt, vectors, count) : 0;
+    if (staged < 0) return {How::kStaged, wanted, staged};
+    if (staged == 0) return {How::kCopied, wanted, fifo::Write(write_end_, vectors, count)};
+  }
+  const int64_t wanted = std::min(stage_.BytesAt(nxt), limit - nxt);
+  return {How::kStaged, wanted, stage_.MoveTo(write_end_, wanted)};
+}
+
+// While the pipe is full, the next bytes are made ready to be moved into it.
+void Channel::StageMore(int64_t limit) {
+  const int64_t staged = stage_.BytesAt(window_.nxt());
+  if (staged >= kStageBytes) return;
+  const int64_t from = window_.nxt() + staged;
+  window_.Gather(from, limit, kPieces, kStageBytes, &pieces_);
+  if (pieces_.empty()) return;
+  iovec vectors[kPieces];
+  ToVectors(pieces_, vectors);
+  stage_.Fill(from, vectors, static_cast<int>(pieces_.size()));
 }
 
 void Channel::EndStall(int64_t now) {

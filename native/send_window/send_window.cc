@@ -53,13 +53,15 @@ int64_t SendWindow::DropOpen() {
   return dropped;
 }
 
-bool SendWindow::Gather(int64_t limit, size_t max_pieces, int64_t max_bytes,
+bool SendWindow::Gather(int64_t from, int64_t limit, size_t max_pieces, int64_t max_bytes,
                         std::vector<Piece>* pieces) {
+  assert(from >= nxt_);
   pieces->clear();
-  int64_t position = nxt_;
-  const int64_t stop = std::min({limit, end_, nxt_ + max_bytes});
+  int64_t position = from;
+  const int64_t stop = std::min({limit, end_, from + max_bytes});
   bool has_unpacked = false;
-  for (size_t i = cursor_; position < stop && pieces->size() < max_pieces; ++i) {
+  for (size_t i = from == nxt_ ? cursor_ : IndexAt(from);
+       position < stop && pieces->size() < max_pieces; ++i) {
     const Kept& kept = segments_[i];
     const auto offset = static_cast<size_t>(position - kept.start);
     Piece piece{kept.segment.data + offset, kept.segment.size - offset};

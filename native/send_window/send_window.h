@@ -90,9 +90,11 @@ class SendWindow {
   // Forgets the open archive, of which nothing may have been written. Returns the bytes dropped.
   int64_t DropOpen();
 
-  // The pieces to write next, from nxt up to `limit`, at most `max_pieces` of them and `max_bytes`
-  // in all. Valid until the next call. True: some of it was unpacked, by the last call of Unpack.
-  bool Gather(int64_t limit, size_t max_pieces, int64_t max_bytes, std::vector<Piece>* pieces);
+  // The pieces to write next, from `from` (nxt or later) up to `limit`, at most `max_pieces` of
+  // them and `max_bytes` in all. Valid until the next call. True: some of it was unpacked, by the
+  // last call of Unpack.
+  bool Gather(int64_t from, int64_t limit, size_t max_pieces, int64_t max_bytes,
+              std::vector<Piece>* pieces);
   // `bytes` were written.
   void Advance(int64_t bytes);
   // Everything unconfirmed is to be sent again. Only if CanRewind(). Returns the bytes that are

@@ -344,6 +344,69 @@ TEST("archives arrive although the reader leaves in the middle of some") {
             .high_water = 32 << 10},
            30, 3, 100'000, {5'000, 400'000, 100, 500'000});
   Exchange({}, 20, 2, 200'000, {100, 400'000, 3});
+  // Several in flight, and more ready than the pipe holds.
+  Exchange({.path = "", .is_persistent = true}, 100, 8, 400'000,
+           {4'000'000, 400'000, 2'000'000, 100, 9'000'000});
+}
+
+size_t CountOf(const std::string& bytes, const std::string& text) {
+  size_t count = 0;
+  for (size_t at = bytes.find(text); at != std::string::npos; at = bytes.find(text, at + 1))
+    ++count;
+  return count;
+}
+
+TEST("in doubt an archive that nothing was sent of is not begun, however much is ready") {
+  const Fifo fifo;
+  std::atomic<bool> is_over{false};
+  std::atomic<size_t> may_read{SIZE_MAX};
+  std::string read;
+  std::thread reader([&] {
+    const int fd = ::open(fifo.path().c_str(), O_RDONLY);
+    std::string buffer(65536, ' ');
+    while (!is_over) {
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+      const size_t most = std::min(buffer.size(), may_read.load());
+      const ssize_t got = most == 0 ? 0 : ::read(fd, buffer.data(), most);
+      if (got <= 0) continue;
+      read.append(buffer, 0, static_cast<size_t>(got));
+      if (most < buffer.size()) may_read = 0;
+    }
+    ::close(fd);
+  });
+  {
+    Client client({.path = fifo.path(), .is_persistent = true, .high_water = 4 << 20});
+    const auto wait = [] { std::this_thread::sleep_for(std::chrono::milliseconds(50)); };
+    uint64_t number = 0;
+    do {
+      ++number;
+      client.Send(number, ContentOf(number, 100));
+      client.Await(Kind::kDelivered, number);
+    } while (client.channel().counters.is_wide == 0 && number < 100);
+    may_read = 0;
+    wait();
+    const uint64_t first = number + 1;
+    for (int i = 0; i < 6; ++i) {
+      ++number;
+      client.Begin(number);
+      client.Borrow(ContentOf(number, 400'000));
+      client.Finish();
+    }
+    may_read = 1000;
+    wait();
+    ::close(::open(fifo.path().c_str(), O_RDONLY | O_NONBLOCK));
+    wait();
+    may_read = SIZE_MAX;
+    client.Await(Kind::kDelivered, number);
+    client.channel().Close(0);
+    client.Await(Kind::kClosed);
+    is_over = true;
+    reader.join();
+    // A pipe of 1 MiB is full in the third, whose rest was made ready together with the fourth's
+    // beginning.
+    for (int i = 0; i < 6; ++i)
+      CHECK(CountOf(read, "<" + std::to_string(first + i) + ":") == (i < 3 ? 2 : 1));
+  }
 }
 
 TEST("an archive larger than everything is sent as it comes") {
@@ -386,6 +449,35 @@ TEST("an archive that is aborted before anything was sent leaves nothing behind"
     client.Await(Kind::kDelivered, 2);
   }
   CHECK(reader.Stop().front() == ContentOf(2, 100));
+  CHECK(bodies_alive == 0);
+}
+
+TEST("an archive that is aborted once its bytes were ready to be sent leaves nothing behind") {
+  const Fifo fifo;
+  const std::string first = ContentOf(1, 100);
+  std::thread first_reader([&] {
+    const int fd = ::open(fifo.path().c_str(), O_RDONLY);
+    std::string bytes(first.size(), ' ');
+    CHECK(::read(fd, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+    ::close(fd);
+  });
+  Client client({.path = fifo.path(), .is_persistent = true, .high_water = 64 << 10});
+  client.Send(1, first);
+  client.Await(Kind::kDelivered, 1);
+  first_reader.join();
+  client.Begin(2);
+  client.Borrow(ContentOf(2, 2 << 20));
+  client.Post();
+  while (client.channel().counters.epipe == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  client.Abort();
+  const std::string content = ContentOf(3, 1 << 20);
+  client.Send(3, content);
+  Reader reader(fifo);
+  client.Await(Kind::kDelivered, 3);
+  client.channel().Close(0);
+  client.Await(Kind::kClosed);
+  CHECK(reader.Stop().front() == content);
   CHECK(bodies_alive == 0);
 }
 

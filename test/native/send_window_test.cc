@@ -47,7 +47,7 @@ tarspout::Unpack TripleUnpack() {
 
 std::string Gathered(SendWindow& window, int64_t limit, size_t max_pieces, int64_t max_bytes) {
   std::vector<Piece> pieces;
-  window.Gather(limit, max_pieces, max_bytes, &pieces);
+  window.Gather(window.nxt(), limit, max_pieces, max_bytes, &pieces);
   CHECK(pieces.size() <= max_pieces);
   std::string bytes;
   for (const Piece& piece : pieces) {
@@ -112,7 +112,7 @@ TEST("memory that lies behind the last segment becomes part of it") {
   window.Advance(3);
   window.Append({data + 3, 3, owner});
   std::vector<Piece> pieces;
-  window.Gather(window.end(), 10, 100, &pieces);
+  window.Gather(window.nxt(), window.end(), 10, 100, &pieces);
   CHECK(pieces.size() == 1 && pieces[0].size == 3 && pieces[0].data == data + 3);
 }
 

@@ -1,4 +1,6 @@
-import { rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import test from 'ava'
 import { Child } from '../child.js'
 import { makeFifo } from '../fifo.js'
@@ -76,6 +78,32 @@ for (const state of states) {
     const child = new Child('collect', [state], ['--expose-gc'])
     await child.line('descriptors')
     t.is(await child.ended(), 0, child.stderr)
+  })
+}
+
+for (const isGranted of [true, false]) {
+  const title = isGranted
+    ? 'an archive of 128 KiB or more goes by way of one pipe'
+    : 'where the system grants no pipe, an archive is written directly'
+  test.serial(title, async (t) => {
+    const fifo = makeFifo()
+    const reader = new StandIn(fifo, 'C')
+    const go = join(fifo.folder, 'go')
+    const child = new Child('pipes', [fifo.path, go])
+    await child.line('sent')
+    const folder = `/proc/${child.process.pid}/fd`
+    const pipes = () =>
+      readdirSync(folder).filter((fd) => readlinkSync(join(folder, fd)).startsWith('pipe:')).length
+    const before = pipes()
+    if (!isGranted) execFileSync('prlimit', [`--pid=${child.process.pid}`, '--nofile=3:'])
+    writeFileSync(go, '')
+    await child.line('large')
+    t.is(pipes() - before, isGranted ? 2 : 0)
+    rmSync(go)
+    t.is(await child.ended(), 0, child.stderr)
+    const large = { name: 'large', size: 4 << 20, hash: hashOf(Buffer.alloc(4 << 20, 'large')) }
+    t.deepEqual((await reader.stop()).at(-1)?.entries, [large])
+    fifo.remove()
   })
 }
 
