@@ -553,6 +553,64 @@ test('a path that is a file and a folder in one commit is refused', async (t) =>
   }
 })
 
+/** The files of a commit, as a reader sees them: what is a file cannot be a folder. */
+class Tree {
+  readonly #files = new Set<string>()
+  readonly #folders = new Set<string>()
+
+  add(path: string): boolean {
+    const parts = path.split('/')
+    const parents = parts.slice(1).map((_, i) => parts.slice(0, i + 1).join('/'))
+    if (this.#folders.has(path) || parents.some((parent) => this.#files.has(parent))) return false
+    this.#files.add(path)
+    for (const parent of parents) this.#folders.add(parent)
+    return true
+  }
+}
+
+test('whatever names come in whatever order, those are refused that are in conflict with one before', async (t) => {
+  const spout = await spoutFor(t, fifoFor(t))
+  const random = new Random(3)
+  let refused = 0
+  for (let round = 0; round < 300; round++) {
+    const commit = spout.beginCommit()
+    const tree = new Tree()
+    const depth = 1 + random.below(4)
+    const letters = 2 + random.below(6)
+    let folder = ''
+    for (let i = 0; i < 150; i++) {
+      // Mostly in one folder for a while, as topics and partitions are.
+      const part = () => 'abcdefgh'[random.below(letters)] ?? ''
+      if (random.below(8) === 0)
+        folder = Array.from({ length: random.below(depth) }, () => `${part()}/`).join('')
+      const path = folder + part() + (random.below(2) === 0 ? i : '')
+      const spelled = random.below(20) === 0 ? `./${path}` : path
+      const isGood = tree.add(path)
+      if (!isGood) refused++
+      const found = await outcome(() =>
+        commit.add(spelled, random.below(30) === 0 ? Buffer.alloc(2000) : 'x'),
+      )
+      t.is(found, isGood ? 'ok' : 'ERR_TAR_NAME', `${round}: ${spelled}`)
+    }
+    commit.abort()
+  }
+  t.true(refused > 1000)
+})
+
+test('a commit of thousands of folders refuses what is in conflict', async (t) => {
+  const spout = await spoutFor(t, fifoFor(t))
+  const commit = spout.beginCommit()
+  for (let folder = 0; folder < 3000; folder++) {
+    for (const name of ['a', 'b', 'c/d']) commit.add(`${folder}/${name}`, 'x')
+  }
+  for (const folder of [0, 500, 1022, 1023, 1024, 1025, 2999]) {
+    t.is(await outcome(() => commit.add(`${folder}/e`, 'x')), 'ok')
+    t.is(await outcome(() => commit.add(`${folder}/c`, 'x')), 'ERR_TAR_NAME')
+    t.is(await outcome(() => commit.add(`${folder}`, 'x')), 'ERR_TAR_NAME')
+    t.is(await outcome(() => commit.add(`${folder}/a/x`, 'x')), 'ERR_TAR_NAME')
+  }
+})
+
 test('the name of an entry that was refused is not taken', async (t) => {
   const spout = await spoutFor(t, fifoFor(t))
   const commit = spout.beginCommit()
