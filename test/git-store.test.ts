@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { GitStore, type GitStoreOptions } from '../dist/pachyderm/git-store.js'
 import { ReceivedArchive } from '../dist/pachyderm/received-archive.js'
+import { RepositoryLock } from '../dist/pachyderm/repository-lock.js'
 import { git, Program, sh, temporaryFolder } from './support/processes.js'
 
 type Body = string | Buffer
@@ -188,7 +189,7 @@ test('a git that a killed owner left at work is waited for', async (t) => {
   const left = new Program(t, first.path, 'git', ['--git-dir', first.path, 'repack', '-d'], {
     GIT_TRACE: trace,
   })
-  writeFileSync(join(first.path, 'tarspout.pid'), `${left.child.pid}`)
+  writeFileSync(join(first.path, 'tarspout.pid'), '')
   const second = open(t, { path: first.path })
   t.is(await Promise.race([second.then(() => 'open'), delay(500, 'waiting')]), 'waiting')
   const reader = new Program(t, first.path, 'cat', [trace])
@@ -197,45 +198,18 @@ test('a git that a killed owner left at work is waited for', async (t) => {
   await reader.result
 })
 
-test('a git that a killed owner left, and that does not end, is ended', async (t) => {
-  const first = await open(t)
-  await first.store.close()
-  const args = ['git', '--git-dir', first.path, 'fast-import', '--quiet']
-  const left = new Program(t, first.path, 'setsid', args)
-  writeFileSync(join(first.path, 'tarspout.pid'), `${left.child.pid}`)
-  await open(t, { path: first.path })
-  t.is((await left.result).signal, 'SIGKILL')
-})
-
-test('while packs are put together, and while garbage is collected, the lock names the git that does', async (t) => {
-  const folder = temporaryFolder(t)
-  const path = join(folder, 'store.git')
-  const program = join(folder, 'git')
-  const { PATH = '' } = process.env
-  // The real one, once the lock names it. (In the other tests' repositories too, as long as this one runs.)
-  const script = `#!/bin/sh
-is_named() { test "$(cat "$2/tarspout.pid")" = $$; }
-case "$3" in
-  repack | gc)
-    for i in $(seq 500); do is_named "$@" && break; sleep 0.01; done
-    is_named "$@" && echo "$2 $3" >> ${folder}/named ;;
-esac
-PATH='${PATH}' exec git "$@"
-`
-  writeFileSync(program, script, { mode: 0o755 })
-  process.env.PATH = `${folder}:${PATH}`
-  t.teardown(() => {
-    process.env.PATH = PATH
-  })
-  const first = await open(t, { path })
-  for (const name of ['a', 'b', 'c']) await first.commit([name, name])
-  await first.store.close()
-  await (await open(t, { path, fresh: true })).store.close()
-  const named = readFileSync(join(folder, 'named'), 'utf8').split('\n')
-  t.deepEqual(
-    named.filter((line) => line.startsWith(path)),
-    [`${path} repack`, `${path} gc`],
-  )
+test('a git that a killed owner left, and that does not end, is told', async (t) => {
+  const { store, path } = await open(t)
+  await store.close()
+  const left = new Program(t, path, 'git', ['--git-dir', path, 'fast-import', '--quiet'])
+  writeFileSync(join(path, 'tarspout.pid'), '')
+  const message = new RegExp(`process ${left.child.pid}\\) still works on ${path} after 0.3 s`)
+  await t.throwsAsync(RepositoryLock.take(path, 300), { code: 'ERR_STORE', message })
+  left.child.kill()
+  await left.result
+  const lock = await RepositoryLock.take(path, 300)
+  t.true(lock.isAfterCrash)
+  await lock.release()
 })
 
 test('fresh frees the disk', async (t) => {

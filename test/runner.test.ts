@@ -441,11 +441,25 @@ for (const options of [
   })
 }
 
-function killIfThere(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch {
-    // it ended by itself
+/** The git processes that work on a repository; each leads a group. */
+function gitsOf(repository: string): number[] {
+  const works = (pid: string) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`\0--git-dir\0${repository}\0`)
+    } catch {
+      return false // no process, or it has ended
+    }
+  }
+  return readdirSync('/proc').filter(works).map(Number)
+}
+
+function killGroups(pids: readonly number[]): void {
+  for (const pid of pids) {
+    try {
+      process.kill(-pid, 'SIGKILL')
+    } catch {
+      // it ended by itself
+    }
   }
 }
 
@@ -465,10 +479,15 @@ for (const range of [
       await program.printed(new RegExp(`commit ${commits} `))
       await delay(Math.random() * 20)
       const group = /process (\d+)/.exec(program.stdout)?.[1]
+      const gits = gitsOf(fixture.repository)
       program.child.kill('SIGKILL')
       // Its git goes as well: what it was only told to commit, and has not, must not count.
-      killIfThere(-Number(readFileSync(join(fixture.repository, 'tarspout.pid'), 'latin1')))
+      killGroups(gits)
       await program.result
+      while (gitsOf(fixture.repository).length > 0) {
+        killGroups(gitsOf(fixture.repository)) // began just then
+        await delay(5)
+      }
       const there = new Set((await fixture.git('ls-tree', '-r', '--name-only', 'master')).split('\n'))
       const told = readFileSync(delivered, 'utf8').split('\n').slice(0, -1)
       await sh(t, fixture.folder, `kill -KILL -- -${group} || :`)

@@ -49,10 +49,6 @@ export class FastImport {
     })
   }
 
-  get pid(): number | undefined {
-    return this.#child.pid
-  }
-
   /** What git wrote to its standard error so far, for a message. */
   get complaint(): string {
     return this.#complaint.trim()

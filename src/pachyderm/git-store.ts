@@ -56,7 +56,7 @@ export class GitStore implements CommitStore {
     this.#overwrite = options.overwrite ?? false
     this.#author = (options.author ?? 'tarspout').replace(/[<>\n]/g, '')
     this.#lock = lock
-    this.#packs = new Packs(this.path, lock)
+    this.#packs = new Packs(this.path)
   }
 
   /** @throws TarspoutError `ERR_STORE` */
@@ -185,7 +185,6 @@ export class GitStore implements CommitStore {
     if (this.#import !== undefined) return
     this.#begun.clear()
     this.#import = new FastImport(this.path)
-    this.#lock.setWriter(this.#import.pid)
   }
 
   /** Ends the processes that have packs open, and puts the small packs together. */

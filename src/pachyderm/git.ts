@@ -20,9 +20,8 @@ export async function git(
   args: readonly string[],
   allowed: readonly number[] = [],
   input = '',
-  started?: (pid: number) => void,
 ): Promise<string> {
-  const options = { env: gitEnvironment(), detached: true, started }
+  const options = { env: gitEnvironment(), detached: true }
   const { status, output, complaint } = await runProgram('git', args, [input], options)
   if (status === 0 || (status !== null && allowed.includes(status))) return output
   throw new TarspoutError('ERR_STORE', `git ${args.join(' ')}: ${complaint || `ended with ${status}`}`)

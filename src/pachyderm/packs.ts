@@ -1,7 +1,6 @@
 import { readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { git } from './git.js'
-import type { RepositoryLock } from './repository-lock.js'
 
 // Looking an object up asks one pack after the other.
 const PACKS_A_ROUND = 256
@@ -12,13 +11,11 @@ const LARGE_PACK_BYTES = 256 << 20
 export class Packs {
   readonly folder: string
   readonly #repository: string
-  readonly #lock: RepositoryLock
   // Since they were last put together.
   #count = 0
 
-  constructor(repository: string, lock: RepositoryLock) {
+  constructor(repository: string) {
     this.#repository = repository
-    this.#lock = lock
     this.folder = join(repository, 'objects/pack')
   }
 
@@ -57,9 +54,8 @@ export class Packs {
       if (/^\.?tmp[_-]/.test(name)) rmSync(join(this.folder, name), { force: true })
   }
 
-  // It goes on if this process is killed, and removes packs: who comes next has to wait for it.
   async #git(...args: string[]): Promise<void> {
-    await git(['--git-dir', this.#repository, ...args], [], '', (pid) => this.#lock.setWriter(pid))
+    await git(['--git-dir', this.#repository, ...args])
   }
 
   #names(): string[] {

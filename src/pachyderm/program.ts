@@ -17,8 +17,6 @@ export interface ProgramOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Lead a process group of its own, which Ctrl-C on the terminal does not reach. Default false. */
   readonly detached?: boolean
-  /** Is told its process. */
-  readonly started?: ((pid: number) => void) | undefined
 }
 
 /**
@@ -30,10 +28,9 @@ export async function runProgram(
   program: string,
   args: readonly string[],
   input: Iterable<string | Uint8Array> = [],
-  { env = process.env, detached = false, started }: ProgramOptions = {},
+  { env = process.env, detached = false }: ProgramOptions = {},
 ): Promise<ProgramResult> {
   const child = spawn(program, args, { env, detached, stdio: ['pipe', 'pipe', 'pipe'] })
-  if (child.pid !== undefined) started?.(child.pid)
   let output = ''
   let complaint = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

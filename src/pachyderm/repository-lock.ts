@@ -1,16 +1,15 @@
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { TarspoutError } from '../errors.js'
 
-const WAIT_MS = 10_000
+const WAIT_MS = 60_000
 const WRITERS = ['fast-import', 'repack', 'gc']
 
 /**
  * Keeps a second process from committing to a repository: an abstract socket, which goes with the process however it
- * ends. A git process that a killed owner left behind finishes what it was told first; it is waited for, and ended if
- * that takes too long.
+ * ends. A git process that a killed owner left behind finishes what it was told first; it is waited for.
  */
 export class RepositoryLock {
   /** Whether the last owner was killed: it may have left temporary files. */
@@ -18,14 +17,15 @@ export class RepositoryLock {
   readonly #server: Server
   readonly #file: string
 
-  private constructor(server: Server, file: string, isAfterCrash: boolean) {
+  private constructor(server: Server, file: string) {
     this.#server = server
     this.#file = file
-    this.isAfterCrash = isAfterCrash
+    this.isAfterCrash = existsSync(file)
+    writeFileSync(file, `${process.pid}\n`)
   }
 
-  /** @throws TarspoutError `ERR_STORE` if another process holds it */
-  static async take(repository: string): Promise<RepositoryLock> {
+  /** @throws TarspoutError `ERR_STORE` if another process holds it, or a git that is left does not end */
+  static async take(repository: string, waitMs = WAIT_MS): Promise<RepositoryLock> {
     const { dev, ino } = statSync(repository)
     const server = createServer()
     await new Promise<void>((resolve, reject) => {
@@ -37,14 +37,13 @@ export class RepositoryLock {
     })
     server.unref()
     const file = join(repository, 'tarspout.pid')
-    const deadline = performance.now() + WAIT_MS
-    for (let pid = readPid(file); isGit(pid); await delay(10)) if (performance.now() > deadline) endGroup(pid)
-    return new RepositoryLock(server, file, existsSync(file))
-  }
-
-  /** The process that writes for the owner of the lock; it leads a group. */
-  setWriter(pid: number | undefined): void {
-    writeFileSync(this.#file, `${pid ?? ''}\n`)
+    try {
+      if (existsSync(file)) await gitsGone(repository, waitMs)
+      return new RepositoryLock(server, file)
+    } catch (error) {
+      server.close()
+      throw error
+    }
   }
 
   async release(): Promise<void> {
@@ -53,26 +52,30 @@ export class RepositoryLock {
   }
 }
 
-function readPid(file: string): number | undefined {
-  try {
-    return Number.parseInt(readFileSync(file, 'latin1'), 10) || undefined
-  } catch {
-    return undefined
+async function gitsGone(repository: string, waitMs: number): Promise<void> {
+  const deadline = performance.now() + waitMs
+  for (let pid = gitAtWork(repository); pid !== undefined; pid = gitAtWork(repository)) {
+    if (performance.now() > deadline) {
+      const message = `git (process ${pid}) still works on ${repository} after ${waitMs / 1000} s; a run that was killed left it`
+      throw new TarspoutError('ERR_STORE', message, { path: repository })
+    }
+    await delay(10)
   }
 }
 
-function isGit(pid: number | undefined): pid is number {
-  try {
-    // Empty once it is a zombie.
-    const args = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0')
-    return WRITERS.some((command) => args.includes(command))
-  } catch {
-    return false
-  }
-}
-
-function endGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL')
-  } catch {} // it has ended
+/** A git that changes the repository. */
+function gitAtWork(repository: string): string | undefined {
+  const { dev, ino } = statSync(repository)
+  return readdirSync('/proc').find((pid) => {
+    try {
+      // Empty once it is a zombie.
+      const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+      const at = args.indexOf('--git-dir')
+      if (at < 0 || !WRITERS.some((command) => args.includes(command))) return false
+      const found = statSync(args[at + 1] ?? '')
+      return found.dev === dev && found.ino === ino
+    } catch {
+      return false // no process, or it has ended, or works elsewhere
+    }
+  })
 }
