@@ -1,8 +1,8 @@
 // The limit: what a C program that only writes gets through the same FIFO to the same reader.
 //
-//   writer copy|staged|vmsplice FIFO CYCLE TIMES CHUNK
+//   writer copy|vmsplice|staged-copy|staged-vmsplice FIFO CYCLE TIMES CHUNK
 //                                                 the bytes of the file CYCLE, TIMES times over, in
-//                                                 writes of CHUNK bytes, then the end-of-archive
+//                                                 calls of CHUNK bytes, then the end-of-archive
 //                                                 marker; staged: into a pipe of its own, and their
 //                                                 pages from there into the FIFO
 //   writer persistent FIFO ARCHIVES BYTES COUNT   COUNT archives of BYTES bytes each, taken in turn
@@ -54,9 +54,21 @@ static int open_write_end(const char* fifo) {
   return fd;
 }
 
-static void write_all(int fd, const unsigned char* data, size_t size) {
+// How bytes get into a pipe.
+typedef ssize_t put(int fd, const unsigned char* data, size_t size);
+
+static ssize_t copy(int fd, const unsigned char* data, size_t size) {
+  return write(fd, data, size);
+}
+
+static ssize_t map(int fd, const unsigned char* data, size_t size) {
+  struct iovec part = {(void*)data, size};
+  return vmsplice(fd, &part, 1, 0);
+}
+
+static void put_all(put* how, int fd, const unsigned char* data, size_t size) {
   while (size > 0) {
-    ssize_t n = write(fd, data, size);
+    ssize_t n = how(fd, data, size);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) die("write");
     data += n;
@@ -64,33 +76,24 @@ static void write_all(int fd, const unsigned char* data, size_t size) {
   }
 }
 
-static void splice_all(int fd, unsigned char* data, size_t size) {
-  while (size > 0) {
-    struct iovec part = {data, size};
-    ssize_t n = vmsplice(fd, &part, 1, 0);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) die("vmsplice");
-    data += n;
-    size -= (size_t)n;
-  }
+static void write_all(int fd, const unsigned char* data, size_t size) {
+  put_all(copy, fd, data, size);
 }
 
-// The pipe that bytes are copied into while the reader copies others out of the FIFO.
-static int stage[2] = {-1, -1};
+// A pipe that bytes are put into while the reader copies others out of the FIFO.
+static int stage[2];
 
-static void stage_all(int fd, const unsigned char* data, size_t size) {
-  if (stage[0] < 0 && (pipe2(stage, O_CLOEXEC) < 0 || fcntl(stage[1], F_SETPIPE_SZ, 1 << 20) < 0))
+static void open_stage(void) {
+  if (pipe2(stage, O_CLOEXEC) < 0 || fcntl(stage[1], F_SETPIPE_SZ, 1 << 20) < 0)
     die("a pipe of 1 MiB");
-  for (size_t left = size; left > 0;) {
-    size_t part = left < 1 << 19 ? left : 1 << 19;
-    write_all(stage[1], data + (size - left), part);
-    left -= part;
-    while (part > 0) {
-      ssize_t n = splice(stage[0], NULL, fd, NULL, part, 0);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) die("splice");
-      part -= (size_t)n;
-    }
+}
+
+static void move_all(int fd, size_t size) {
+  while (size > 0) {
+    ssize_t n = splice(stage[0], NULL, fd, NULL, size, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) die("splice");
+    size -= (size_t)n;
   }
 }
 
@@ -105,7 +108,8 @@ static void print_result(int64_t started, int64_t ended) {
   print_usage_of(RUSAGE_SELF);
 }
 
-static void stream(char way, const char* fifo, const char* path, int64_t times, size_t chunk) {
+static void stream(put* how, int staged, const char* fifo, const char* path, int64_t times,
+                   size_t chunk) {
   struct stat st;
   if (stat(path, &st) < 0) die(path);
   struct buffer b = load(path, chunk);
@@ -113,16 +117,12 @@ static void stream(char way, const char* fifo, const char* path, int64_t times, 
   int64_t left = times * st.st_size;
   int64_t started = now_ns();
   int fd = open_write_end(fifo);
+  if (staged) open_stage();
   for (size_t at = 0; left > 0;) {
     size_t n = b.size - at < chunk ? b.size - at : chunk;
     if ((int64_t)n > left) n = (size_t)left;
-    if (way == 'v') {
-      splice_all(fd, b.data + at, n);
-    } else if (way == 's') {
-      stage_all(fd, b.data + at, n);
-    } else {
-      write_all(fd, b.data + at, n);
-    }
+    put_all(how, staged ? stage[1] : fd, b.data + at, n);
+    if (staged) move_all(fd, n);
     at = at + n == b.size ? 0 : at + n;
     left -= (int64_t)n;
   }
@@ -187,9 +187,11 @@ int main(int argc, char** argv) {
   end_with_parent();
   signal(SIGPIPE, SIG_IGN);
   const char* mode = argc > 1 ? argv[1] : "";
-  if (argc == 6 &&
-      (strcmp(mode, "copy") == 0 || strcmp(mode, "staged") == 0 || strcmp(mode, "vmsplice") == 0)) {
-    stream(mode[0], argv[2], argv[3], atoll(argv[4]), (size_t)atoll(argv[5]));
+  int staged = strncmp(mode, "staged-", 7) == 0;
+  const char* way = staged ? mode + 7 : mode;
+  if (argc == 6 && (strcmp(way, "copy") == 0 || strcmp(way, "vmsplice") == 0)) {
+    stream(way[0] == 'c' ? copy : map, staged, argv[2], argv[3], atoll(argv[4]),
+           (size_t)atoll(argv[5]));
   } else if (argc == 6 && (strcmp(mode, "persistent") == 0 || strcmp(mode, "per-archive") == 0)) {
     archives(strcmp(mode, "persistent") == 0, argv[2], argv[3], (size_t)atoll(argv[4]),
              atoll(argv[5]));
@@ -197,9 +199,9 @@ int main(int argc, char** argv) {
     latency(argv[2], argv[3], (size_t)atoll(argv[4]), atoll(argv[5]), atoll(argv[6]));
   } else {
     usage(
-        "writer copy|staged|vmsplice FIFO CYCLE TIMES CHUNK | persistent|per-archive FIFO ARCHIVES "
-        "BYTES "
-        "COUNT | latency FIFO ARCHIVES BYTES COUNT PAUSE_US");
+        "writer copy|vmsplice|staged-copy|staged-vmsplice FIFO CYCLE TIMES CHUNK | "
+        "persistent|per-archive FIFO ARCHIVES BYTES COUNT | latency FIFO ARCHIVES BYTES COUNT "
+        "PAUSE_US");
   }
   return 0;
 }

@@ -7,7 +7,12 @@ import { cycleFile } from './workloads.js'
 
 const benchFolder = join(dirname(fileURLToPath(import.meta.url)), '..')
 const programs = join(benchFolder, '../build/bench')
-const writeBytes = { copy: 256 * 1024, staged: 512 * 1024, vmsplice: 256 * 1024 }
+const writeBytes = {
+  copy: 256 * 1024,
+  vmsplice: 256 * 1024,
+  'staged-copy': 512 * 1024,
+  'staged-vmsplice': 512 * 1024,
+}
 
 function promiseWithResolvers() {
   const settlers = {}

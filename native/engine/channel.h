@@ -150,8 +150,17 @@ class Channel : public std::enable_shared_from_this<Channel> {
     int64_t wanted;
     int64_t wrote;  // or -errno
   };
+  // The next bytes, in vectors_.
+  struct Gathered {
+    int count;
+    int64_t bytes;
+    bool is_unpacked;  // some of it
+    bool is_mapped;    // or copied
+  };
   Attempt WriteSome(int64_t limit);
   void StageMore(int64_t limit);
+  Gathered GatherFrom(int64_t from, int64_t limit);
+  int64_t Stage(int64_t from, const Gathered& gathered);
   int64_t SendLimit();
   int64_t Sample();
   int64_t BytesRead() const;
@@ -228,7 +237,9 @@ class Channel : public std::enable_shared_from_this<Channel> {
   Backlog backlog_;            // not yet in the window
   bool is_streaming_ = false;  // the open archive is in the window: its items go straight there
   bool is_discarding_ = false;  // the open archive failed: its further items are thrown away
+  static constexpr size_t kPieces = 256;  // per system call; the kernel takes 1024 (IOV_MAX)
   std::vector<Piece> pieces_;
+  iovec vectors_[kPieces];
   Backoff backoff_;
   int64_t wake_ = kNever;
 

@@ -11,23 +11,14 @@ namespace {
 
 constexpr int64_t kWriteBytes = 256 << 10;   // per system call
 constexpr int64_t kStageBytes = 512 << 10;   // the same, into the stage: half of it
-constexpr int64_t kMapBytes = 640 << 10;     // the same, mapped: of a pipe of 1 MiB the larger half
+constexpr int64_t kMapBytes = 768 << 10;     // the same, mapped
 constexpr int64_t kLeastStaged = 128 << 10;  // fewer bytes are written directly
-constexpr size_t kPieces = 256;              // per system call; the kernel takes 1024 (IOV_MAX)
+constexpr int64_t kLeastMapped = 8 << 10;    // and mapped smaller pieces, on average
 constexpr int64_t kBudgetBytes = 4 << 20;    // per step, so that one FIFO cannot starve the others
 // Without inotify's word, reads are polled for: that often at first, and so long at most; then they
 // are watched.
 constexpr int64_t kFirstPollNs = 10'000;
 constexpr int64_t kMostPollNs = 320'000;
-
-int64_t ToVectors(const std::vector<Piece>& pieces, iovec* vectors) {
-  int64_t bytes = 0;
-  for (size_t i = 0; i < pieces.size(); ++i) {
-    vectors[i] = {const_cast<uint8_t*>(pieces[i].data), pieces[i].size};
-    bytes += static_cast<int64_t>(pieces[i].size);
-  }
-  return bytes;
-}
 
 }  // namespace
 
@@ -81,27 +72,20 @@ Channel::Wrote Channel::WriteUpTo(int64_t limit, int64_t now) {
   return Wrote::kAll;
 }
 
-// One call that puts bytes into the pipe: mapped, copied, or by way of the stage. That pays from
-// some size on, and not with what was just unpacked: there all processors are at work anyway.
+// One call that puts bytes into the pipe: mapped or copied, directly or by way of the stage.
 Channel::Attempt Channel::WriteSome(int64_t limit) {
   const int64_t nxt = window_.nxt();
   if (stage_.BytesAt(nxt) == 0) {
-    const int64_t most = options_.maps_pages  ? kMapBytes
-                         : stage_.IsRefused() ? kWriteBytes
-                                              : kStageBytes;
-    const bool has_unpacked = window_.Gather(nxt, limit, kPieces, most, &pieces_);
-    iovec vectors[kPieces];
-    const int64_t wanted = ToVectors(pieces_, vectors);
-    const int count = static_cast<int>(pieces_.size());
-    if (options_.maps_pages && (!has_unpacked || unpackers_.MayMap())) {
-      const int64_t mapped = fifo::MapIn(write_end_, vectors, count);
-      if (mapped > 0 && has_unpacked) unpackers_.Mapped(counters.written + mapped);
-      return {How::kMapped, wanted, mapped};
+    const Gathered gathered = GatherFrom(nxt, limit);
+    const int64_t staged = Stage(nxt, gathered);
+    if (staged < 0) return {How::kStaged, gathered.bytes, staged};
+    if (staged == 0 && gathered.is_mapped) {
+      const int64_t mapped = fifo::MapIn(write_end_, vectors_, gathered.count);
+      if (mapped > 0 && gathered.is_unpacked) unpackers_.Mapped(counters.written + mapped);
+      return {How::kMapped, gathered.bytes, mapped};
     }
-    const bool pays = wanted >= kLeastStaged && !has_unpacked;
-    const int64_t staged = pays ? stage_.Fill(nxt, vectors, count) : 0;
-    if (staged < 0) return {How::kStaged, wanted, staged};
-    if (staged == 0) return {How::kCopied, wanted, fifo::Write(write_end_, vectors, count)};
+    if (staged == 0)
+      return {How::kCopied, gathered.bytes, fifo::Write(write_end_, vectors_, gathered.count)};
   }
   const int64_t wanted = std::min(stage_.BytesAt(nxt), limit - nxt);
   return {How::kStaged, wanted, stage_.MoveTo(write_end_, wanted)};
@@ -112,11 +96,33 @@ void Channel::StageMore(int64_t limit) {
   const int64_t staged = stage_.BytesAt(window_.nxt());
   if (staged >= kStageBytes) return;
   const int64_t from = window_.nxt() + staged;
-  window_.Gather(from, limit, kPieces, kStageBytes, &pieces_);
-  if (pieces_.empty()) return;
-  iovec vectors[kPieces];
-  ToVectors(pieces_, vectors);
-  stage_.Fill(from, vectors, static_cast<int>(pieces_.size()));
+  Stage(from, GatherFrom(from, limit));
+}
+
+Channel::Gathered Channel::GatherFrom(int64_t from, int64_t limit) {
+  const int64_t most = options_.maps_pages  ? kMapBytes
+                       : stage_.IsRefused() ? kWriteBytes
+                                            : kStageBytes;
+  const bool is_unpacked = window_.Gather(from, limit, kPieces, most, &pieces_);
+  int64_t bytes = 0;
+  for (size_t i = 0; i < pieces_.size(); ++i) {
+    vectors_[i] = {const_cast<uint8_t*>(pieces_[i].data), pieces_[i].size};
+    bytes += static_cast<int64_t>(pieces_[i].size);
+  }
+  return {.count = static_cast<int>(pieces_.size()),
+          .bytes = bytes,
+          .is_unpacked = is_unpacked,
+          .is_mapped = options_.maps_pages && (!is_unpacked || unpackers_.MayMap())};
+}
+
+// The detour pays from some size on, not with what was just unpacked (there all processors are at
+// work anyway), and not to map small pieces, a page of the pipe each. 0: not taken.
+int64_t Channel::Stage(int64_t from, const Gathered& gathered) {
+  const int64_t least =
+      gathered.is_mapped ? std::max(kLeastStaged, gathered.count * kLeastMapped) : kLeastStaged;
+  if (gathered.is_unpacked || gathered.bytes < least) return 0;
+  return gathered.is_mapped ? stage_.Map(from, vectors_, gathered.count)
+                            : stage_.Copy(from, vectors_, gathered.count);
 }
 
 void Channel::EndStall(int64_t now) {

@@ -76,6 +76,14 @@ int64_t MapIn(const Fd& fd, const iovec* pieces, int count) {
   return mapped < 0 ? -errno : mapped;
 }
 
+int64_t Move(const Fd& from, const Fd& to, int64_t most) {
+  const ssize_t moved = Retry([&] {
+    return ::splice(from.get(), nullptr, to.get(), nullptr, static_cast<size_t>(most),
+                    SPLICE_F_NONBLOCK);
+  });
+  return moved < 0 ? -errno : moved;
+}
+
 int64_t Unread(const Fd& fd) { return UnreadBytes(fd.get()); }
 
 bool HasReader(const Fd& write_end) {

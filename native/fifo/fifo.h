@@ -52,6 +52,9 @@ int64_t Write(const Fd& fd, const iovec* pieces, int count);
 // -errno.
 int64_t MapIn(const Fd& fd, const iovec* pieces, int count);
 
+// Moves pages from one pipe into another (splice(2)). Bytes moved, or -errno.
+int64_t Move(const Fd& from, const Fd& to, int64_t most);
+
 // Bytes in the pipe that no reader has taken yet. FIONREAD works on the write end too (pipe(7)).
 int64_t Unread(const Fd& fd);
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "fifo/fifo.h"
@@ -19,23 +20,25 @@ int64_t Stage::BytesAt(int64_t position) {
   return bytes_;
 }
 
-int64_t Stage::Fill(int64_t position, const iovec* pieces, int count) {
-  if (is_refused_ || (!write_end_.IsOpen() && !Open())) return 0;
-  const int64_t copied = Write(write_end_, pieces, count);
-  if (copied == -EAGAIN) return 0;
-  if (copied < 0) return copied;
+int64_t Stage::Copy(int64_t position, const iovec* pieces, int count) {
+  return IsUsable() ? Took(position, Write(write_end_, pieces, count)) : 0;
+}
+
+int64_t Stage::Map(int64_t position, const iovec* pieces, int count) {
+  return IsUsable() ? Took(position, MapIn(write_end_, pieces, count)) : 0;
+}
+
+int64_t Stage::Took(int64_t position, int64_t bytes) {
+  if (bytes == -EAGAIN) return 0;
+  if (bytes < 0) return bytes;
   if (bytes_ == 0) begin_ = position;
-  bytes_ += copied;
-  return copied;
+  bytes_ += bytes;
+  return bytes;
 }
 
 int64_t Stage::MoveTo(const Fd& write_end, int64_t most) {
-  const auto wanted = static_cast<size_t>(most < bytes_ ? most : bytes_);
-  ssize_t moved;
-  do {
-    moved = ::splice(read_end_.get(), nullptr, write_end.get(), nullptr, wanted, SPLICE_F_NONBLOCK);
-  } while (moved < 0 && errno == EINTR);
-  if (moved < 0 && (errno == EAGAIN || errno == EPIPE)) return -errno;
+  const int64_t moved = Move(read_end_, write_end, std::min(most, bytes_));
+  if (moved == -EAGAIN || moved == -EPIPE) return moved;
   if (moved <= 0) {
     Close();
     is_refused_ = true;
@@ -55,6 +58,8 @@ void Stage::Close() {
   write_end_.Close();
   bytes_ = 0;
 }
+
+bool Stage::IsUsable() { return !is_refused_ && (write_end_.IsOpen() || Open()); }
 
 bool Stage::Open() {
   int ends[2];

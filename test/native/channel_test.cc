@@ -294,6 +294,11 @@ TEST("archives arrive whole and in order, many in flight") {
   Exchange({.path = "", .is_persistent = true}, 100, 8, 10'000);
 }
 
+TEST("archives arrive whole and in order, large ones by way of the stage") {
+  for (const bool maps_pages : {false, true})
+    Exchange({.path = "", .is_persistent = true, .maps_pages = maps_pages}, 60, 3, 3'000'000);
+}
+
 TEST("archives arrive when the pages are mapped and the pipe is small") {
   Exchange({.path = "", .is_persistent = true, .maps_pages = true, .pipe_size = 4096}, 20, 2,
            100'000);
@@ -356,7 +361,7 @@ size_t CountOf(const std::string& bytes, const std::string& text) {
   return count;
 }
 
-TEST("in doubt an archive that nothing was sent of is not begun, however much is ready") {
+void SendInDoubt(bool maps_pages) {
   const Fifo fifo;
   std::atomic<bool> is_over{false};
   std::atomic<size_t> may_read{SIZE_MAX};
@@ -375,7 +380,10 @@ TEST("in doubt an archive that nothing was sent of is not begun, however much is
     ::close(fd);
   });
   {
-    Client client({.path = fifo.path(), .is_persistent = true, .high_water = 4 << 20});
+    Client client({.path = fifo.path(),
+                   .is_persistent = true,
+                   .maps_pages = maps_pages,
+                   .high_water = 4 << 20});
     const auto wait = [] { std::this_thread::sleep_for(std::chrono::milliseconds(50)); };
     uint64_t number = 0;
     do {
@@ -407,6 +415,11 @@ TEST("in doubt an archive that nothing was sent of is not begun, however much is
     for (int i = 0; i < 6; ++i)
       CHECK(CountOf(read, "<" + std::to_string(first + i) + ":") == (i < 3 ? 2 : 1));
   }
+}
+
+TEST("in doubt an archive that nothing was sent of is not begun, however much is ready") {
+  SendInDoubt(false);
+  SendInDoubt(true);
 }
 
 TEST("an archive larger than everything is sent as it comes") {
@@ -452,7 +465,7 @@ TEST("an archive that is aborted before anything was sent leaves nothing behind"
   CHECK(bodies_alive == 0);
 }
 
-TEST("an archive that is aborted once its bytes were ready to be sent leaves nothing behind") {
+void AbortWhatIsReady(bool maps_pages) {
   const Fifo fifo;
   const std::string first = ContentOf(1, 100);
   std::thread first_reader([&] {
@@ -461,7 +474,10 @@ TEST("an archive that is aborted once its bytes were ready to be sent leaves not
     CHECK(::read(fd, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
     ::close(fd);
   });
-  Client client({.path = fifo.path(), .is_persistent = true, .high_water = 64 << 10});
+  Client client({.path = fifo.path(),
+                 .is_persistent = true,
+                 .maps_pages = maps_pages,
+                 .high_water = 64 << 10});
   client.Send(1, first);
   client.Await(Kind::kDelivered, 1);
   first_reader.join();
@@ -479,6 +495,11 @@ TEST("an archive that is aborted once its bytes were ready to be sent leaves not
   client.Await(Kind::kClosed);
   CHECK(reader.Stop().front() == content);
   CHECK(bodies_alive == 0);
+}
+
+TEST("an archive that is aborted once its bytes were ready to be sent leaves nothing behind") {
+  AbortWhatIsReady(false);
+  AbortWhatIsReady(true);
 }
 
 TEST("close() aborts what waits for a reader, and gives its memory back") {

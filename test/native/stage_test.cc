@@ -10,6 +10,7 @@
 #include <csignal>
 #include <random>
 #include <string>
+#include <string_view>
 
 #include "check.h"
 #include "fifo/fifo.h"
@@ -41,9 +42,14 @@ std::string ReadAll(const Fd& fd, size_t most = SIZE_MAX) {
   }
 }
 
-int64_t Fill(Stage& stage, int64_t position, const std::string& bytes) {
+int64_t Fill(Stage& stage, int64_t position, std::string_view bytes) {
   const iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
-  return stage.Fill(position, &piece, 1);
+  return stage.Copy(position, &piece, 1);
+}
+
+int64_t Map(Stage& stage, int64_t position, std::string_view bytes) {
+  const iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+  return stage.Map(position, &piece, 1);
 }
 
 int OpenDescriptors() {
@@ -71,6 +77,19 @@ TEST("what was filled in is moved, as far as it is asked for") {
   CHECK(Fill(stage, 8, "i") == 1);
   CHECK(stage.MoveTo(fifo.write_end, 100) == 3);
   CHECK(ReadAll(fifo.read_end) == "ghi");
+}
+
+TEST("what was mapped is moved as it then is, and copies may come behind") {
+  const Ends fifo = MakePipe();
+  std::string bytes = Letters(10'000);
+  Stage stage;
+  CHECK(Map(stage, 0, bytes) == 10'000);
+  CHECK(Fill(stage, 10'000, "copied") == 6);
+  CHECK(Map(stage, 10'006, bytes) == 10'000);
+  CHECK(stage.MoveTo(fifo.write_end, 6'000) == 6'000);
+  CHECK(stage.MoveTo(fifo.write_end, 100'000) == 14'006);
+  bytes[0] = bytes[9'999] = '!';
+  CHECK(ReadAll(fifo.read_end) == bytes + "copied" + bytes);
 }
 
 TEST("bytes of another position are dropped") {
@@ -124,9 +143,9 @@ TEST("a full stage takes nothing") {
 TEST("memory that is not there is told, and what was filled in before stays") {
   Stage stage;
   const iovec nowhere{reinterpret_cast<void*>(16), 10};
-  CHECK(stage.Fill(0, &nowhere, 1) == -EFAULT);
+  CHECK(stage.Copy(0, &nowhere, 1) == -EFAULT);
   Fill(stage, 0, "abc");
-  CHECK(stage.Fill(3, &nowhere, 1) == -EFAULT);
+  CHECK(stage.Copy(3, &nowhere, 1) == -EFAULT);
   CHECK(stage.BytesAt(0) == 3);
 }
 
@@ -166,7 +185,7 @@ TEST("dropped, closed or gone it keeps no descriptor") {
   CHECK(OpenDescriptors() == before);
 }
 
-TEST("whatever is filled, moved, read and gone back to, the FIFO's bytes are the stream's") {
+void FillMoveAndGoBack(int64_t (*fill)(Stage& stage, int64_t position, std::string_view bytes)) {
   std::mt19937 random(5);
   const auto upTo = [&](size_t most) { return static_cast<int64_t>(random() % (most + 1)); };
   const std::string stream = Letters(6 << 20);
@@ -178,7 +197,8 @@ TEST("whatever is filled, moved, read and gone back to, the FIFO's bytes are the
     if (random() % 50 == 0) next = upTo(stream.size() - (2 << 20));
     const int64_t staged = stage.BytesAt(next);
     const auto from = static_cast<size_t>(next + staged);
-    Fill(stage, next + staged, stream.substr(from, static_cast<size_t>(upTo(30'000))));
+    fill(stage, next + staged,
+         std::string_view(stream).substr(from, static_cast<size_t>(upTo(30'000))));
     const int64_t held = stage.BytesAt(next);
     const int64_t moved = held == 0 ? 0 : stage.MoveTo(fifo.write_end, 1 + upTo(60'000));
     CHECK(moved >= 0 || moved == -EAGAIN);
@@ -191,6 +211,11 @@ TEST("whatever is filled, moved, read and gone back to, the FIFO's bytes are the
   }
   read += ReadAll(fifo.read_end);
   CHECK(expected.size() > 10'000'000 && read == expected);
+}
+
+TEST("whatever is filled, moved, read and gone back to, the FIFO's bytes are the stream's") {
+  FillMoveAndGoBack(Fill);
+  FillMoveAndGoBack(Map);
 }
 
 }  // namespace
