@@ -187,8 +187,9 @@ async function compare() {
       const { kind, name } = entry.contender
       return kind === 'limit' || hasTarget(name) || (isPeer(entry) && entry.rate > bestOf() / 1.5)
     }
-    // One that is far behind after a short while, or that nothing is compared with, is not warmed for long.
-    for (const entry of atWork) await warm(entry, hasTarget(entry.contender.name) ? pace.warmMs : pace.restMs)
+    // A peer that is far behind after a short while, or what only shows the limit, is not warmed for long.
+    for (const entry of atWork)
+      await warm(entry, entry.contender.kind === 'tarspout' ? pace.warmMs : pace.restMs)
     const bestCold = bestOf()
     for (const entry of atWork) {
       if (isPeer(entry) && entry.rate > bestCold / 2) await warm(entry, pace.warmMs)

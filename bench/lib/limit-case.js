@@ -1,7 +1,7 @@
 // One measurement of limits.js in a process of its own: limit-case.js MEASUREMENT FIFO [JSON]. Sends its result.
 import { openSync, readFileSync, readSync } from 'node:fs'
 import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { explain } from './explain.js'
 import { tarspout } from './tarspout.js'
 
@@ -115,11 +115,19 @@ const measurements = {
       delay.enable()
       await sleep(lastsMs)
     } else {
-      const spout = await openSpout({ path: fifoPath, connection: 'persistent' })
+      const spout =
+        way === 'source alone' ? undefined : await openSpout({ path: fifoPath, connection: 'persistent' })
       delay.enable()
       const finishWatch = watchLongest()
       await sleep(2) // the histogram's timer has begun
-      if (way === 'add') {
+      if (way === 'source alone') {
+        let began = performance.now()
+        for (const _entry of source()) {
+          if (sent % 64 !== 0 || performance.now() - began < 1) continue
+          await nextTurn()
+          began = performance.now()
+        }
+      } else if (way === 'add') {
         const commit = spout.beginCommit()
         for (const { name, data } of source()) if (!commit.add(name, data)) await commit.ready()
         await commit.end()
@@ -129,7 +137,7 @@ const measurements = {
       await sleep(5) // and ends: a loop that never turned would else leave no trace
       delay.disable()
       longest = finishWatch()
-      await spout.close()
+      await spout?.close()
     }
     if (delay.count < 2) throw new Error('the event loop never turned')
     // The histogram counts from timer to timer: the timer's own millisecond is no delay.
