@@ -53,16 +53,19 @@ export interface Addon {
 /** Numbers of one report: kind, failure, archive, attempts, errno, blockedMs. */
 export const REPORT_FIELDS = 6
 
-/** What add() and its like answer: -1 the entry needs a header of its own (nothing was written), 0 go on, 1 wait for room. */
-export type Verdict = -1 | 0 | 1
+/** Whether there is room for more: 0 go on, 1 wait for it. */
+export type Verdict = 0 | 1
 
 /** A channel's functions (native/binding/port.cc). They may be called in any order; nothing waits. */
 export interface NativeChannel {
   /** Fixes what add() writes into headers beside name and size. False: these values need a header of their own. */
   setTemplate(mode: number, mtimeS: number, uid: number, gid: number): boolean
   begin(archive: number): void
-  /** A regular file of the template. */
-  add(name: string, body: Uint8Array | undefined): Verdict
+  /**
+   * A regular file of the template. Answers with the bytes of its header, which are even, plus the {@link Verdict}; or with -1: nothing
+   * was written, since something may be wrong with it, or its name or size is for addEncoded().
+   */
+  add(name: string, body: Uint8Array | undefined): number
   /**
    * Regular files of the template, in an archive whose names have no folders.
    *

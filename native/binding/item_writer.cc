@@ -6,6 +6,7 @@
 
 #include "tar/block.h"
 #include "tar/packed_entries.h"
+#include "tar/text.h"
 
 namespace tarspout::binding {
 namespace {
@@ -51,7 +52,9 @@ void ItemWriter::Abort(bool inside_body) {
 
 bool ItemWriter::SetTemplate(const tar::EntryHeader& fixed) {
   if (unpacked_bytes_ > 0) Push();  // what was packed keeps the template it was added with
-  return template_.Set(fixed);
+  if (!template_.Set(fixed)) return false;
+  fixed_ = fixed;
+  return true;
 }
 
 bool ItemWriter::IsSmall(std::string_view name, Bytes body) {
@@ -84,12 +87,21 @@ void ItemWriter::PutRecords(Bytes records, int64_t bytes) {
   }
 }
 
-bool ItemWriter::PrepareHeader(std::string_view name, size_t body_bytes, size_t room) {
+size_t ItemWriter::PrepareHeader(std::string_view name, size_t body_bytes, size_t room) {
   small_in_a_row_ = 0;
-  return template_.Encode(name, static_cast<int64_t>(body_bytes), Reserve(tar::kBlockSize + room));
+  const auto size = static_cast<int64_t>(body_bytes);
+  if (template_.Encode(name, size, Reserve(tar::kBlockSize + room))) return tar::kBlockSize;
+  // What is not ASCII may have been no text at all (a lone surrogate), which does not show any
+  // more.
+  if (!tar::ScanText(name).plain) return 0;
+  tar::EntryHeader header = fixed_;
+  header.name = name;
+  header.size = size;
+  const tar::Decision decision = tar::Decide(header);
+  if (decision.format == tar::Format::kNone) return 0;
+  uint8_t* out = Reserve(decision.header_bytes + room);
+  return tar::EncodeHeader(header, decision, {out, decision.header_bytes});
 }
-
-void ItemWriter::PutHeader() { used_ += tar::kBlockSize; }
 
 // ---- bytes as they are
 // -----------------------------------------------------------------------------------------------

@@ -38,10 +38,10 @@ class ItemWriter {
   void PutSmall(std::string_view name, Bytes body);
   // Small entries, packed already (tar/packed_entries.h), which make so many bytes.
   void PutRecords(Bytes records, int64_t bytes);
-  // Encodes a header; PutHeader() puts it, with room for so many bytes behind it. False: it needs
-  // another header.
-  bool PrepareHeader(std::string_view name, size_t body_bytes, size_t room);
-  void PutHeader();
+  // Encodes a header, behind a pax header if it needs one. PutHeader() puts those bytes, with room
+  // for so many behind them. 0: there is no header for it.
+  size_t PrepareHeader(std::string_view name, size_t body_bytes, size_t room);
+  void PutHeader(size_t header_bytes) { used_ += header_bytes; }
 
   // ---- bytes as they are ----
   void Copy(Bytes bytes);
@@ -54,6 +54,7 @@ class ItemWriter {
   uint8_t* Room(size_t size);
   void Push();
 
+  tar::EntryHeader fixed_;  // what the template is of
   tar::HeaderTemplate template_;
   std::shared_ptr<Chunk> chunk_;
   size_t used_ = 0;    // of chunk_

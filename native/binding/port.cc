@@ -29,8 +29,8 @@ namespace {
 // Bodies up to here are copied behind their header: cheaper than a reference and a piece of their
 // own.
 constexpr size_t kCopyBytes = 16 << 10;
-// Names up to here take the hot path: ustar's prefix and name, and the NUL that Node-API adds.
-constexpr size_t kNameRoom = 264;
+// Names that fit here, with the NUL that Node-API adds, take the hot path.
+constexpr size_t kNameRoom = 1028;
 // Handed to the engine at the latest then.
 constexpr int64_t kFlushBytes = 512 << 10;
 // Archives up to here may be sent on this thread.
@@ -145,7 +145,7 @@ class Port : public std::enable_shared_from_this<Port> {
   void Borrow(napi_env env, napi_value body, Bytes bytes);
   void PutBody(napi_env env, napi_value body, Bytes bytes);
   void Flush(Urgency urgency);
-  napi_value Accepted(napi_env env, int64_t bytes);
+  Verdict Accepted(int64_t bytes);
   void Report(napi_env env);
   void LetGo(napi_env env);
 
@@ -404,8 +404,8 @@ napi_value Port::Begin(napi_env env, const napi_value* arguments) {
   return nullptr;
 }
 
-// add(name, body | undefined): an entry of the template. kRefused: it needs another header, nothing
-// was written.
+// add(name, body | undefined): an entry of the template. The bytes of its header, plus 1 for kWait;
+// or kRefused: something is to be said about it first, nothing was written.
 napi_value Port::Add(napi_env env, const napi_value* arguments) {
   char name[kNameRoom];
   size_t name_bytes = 0;
@@ -416,18 +416,21 @@ napi_value Port::Add(napi_env env, const napi_value* arguments) {
   if (name_bytes + 4 >= sizeof(name)) return NumberOf(env, kRefused);
   const bool is_plain = tar::IsPlainName(text);
   if (checks_names_ && !is_plain) return NumberOf(env, kRefused);
+  size_t header_bytes = tar::kBlockSize;
   if (is_plain && ItemWriter::IsSmall(text, body)) {
     if (checks_names_ && !paths_.AddFile(text)) return NumberOf(env, kRefused);
     writer_.PutSmall(text, body);
-    return Accepted(env, EntryBytes(body.size()));
+  } else {
+    const size_t copied =
+        body.size() <= kCopyBytes ? body.size() + tar::PaddingBytes(body.size()) : 0;
+    header_bytes = writer_.PrepareHeader(text, body.size(), copied);
+    if (header_bytes == 0 || (checks_names_ && !paths_.AddFile(text)))
+      return NumberOf(env, kRefused);
+    writer_.PutHeader(header_bytes);
+    PutBody(env, arguments[1], body);
   }
-  const size_t copied =
-      body.size() <= kCopyBytes ? body.size() + tar::PaddingBytes(body.size()) : 0;
-  if (!writer_.PrepareHeader(text, body.size(), copied)) return NumberOf(env, kRefused);
-  if (checks_names_ && !paths_.AddFile(text)) return NumberOf(env, kRefused);
-  writer_.PutHeader();
-  PutBody(env, arguments[1], body);
-  return Accepted(env, EntryBytes(body.size()));
+  const size_t bytes = header_bytes + body.size() + tar::PaddingBytes(body.size());
+  return NumberOf(env, static_cast<int32_t>(header_bytes) + Accepted(static_cast<int64_t>(bytes)));
 }
 
 // addMany(records, bytes): entries of the template, small and with plain names without a slash, in
@@ -443,7 +446,7 @@ napi_value Port::AddMany(napi_env env, const napi_value* arguments) {
     rest = rest.subspan(entry.packed_bytes);
   }
   writer_.PutRecords(records, bytes);
-  return Accepted(env, bytes);
+  return NumberOf(env, Accepted(bytes));
 }
 
 // claimPath(path): whether the clean path of an entry that addEncoded() is to add is free for a
@@ -465,8 +468,8 @@ napi_value Port::AddEncoded(napi_env env, const napi_value* arguments) {
   const Bytes body = BytesOf(env, arguments[1]);
   writer_.Copy(header);
   PutBody(env, arguments[1], body);
-  return Accepted(
-      env, static_cast<int64_t>(header.size() + body.size() + tar::PaddingBytes(body.size())));
+  const size_t bytes = header.size() + body.size() + tar::PaddingBytes(body.size());
+  return NumberOf(env, Accepted(static_cast<int64_t>(bytes)));
 }
 
 // append(bytes): bytes as they are: a part of a body, its padding, or anything on a raw
@@ -478,7 +481,7 @@ napi_value Port::Append(napi_env env, const napi_value* arguments) {
   } else {
     Borrow(env, arguments[0], bytes);
   }
-  return Accepted(env, static_cast<int64_t>(bytes.size()));
+  return NumberOf(env, Accepted(static_cast<int64_t>(bytes.size())));
 }
 
 // finish(isAlone): the end-of-archive marker (not on a raw channel) and the end of the archive.
@@ -575,7 +578,7 @@ void Port::Flush(Urgency urgency) {
   if (!items->empty()) channel_->Post(items, urgency);
 }
 
-napi_value Port::Accepted(napi_env env, int64_t bytes) {
+Verdict Port::Accepted(int64_t bytes) {
   archive_bytes_ += bytes;
   unflushed_ += bytes;
   Counters::Counter& accepted = channel_->counters.accepted;
@@ -587,7 +590,7 @@ napi_value Port::Accepted(napi_env env, int64_t bytes) {
     Flush(is_raw_                         ? Urgency::kNow
           : archive_bytes_ >= high_water_ ? Urgency::kSoon
                                           : Urgency::kLater);
-  return NumberOf(env, has_room ? kMore : kWait);
+  return has_room ? kMore : kWait;
 }
 
 }  // namespace

@@ -226,13 +226,15 @@ export class Commit {
     if (core.markerName !== undefined) this.#checkMarker(name)
     this.#smallInARow = size <= MOST_GATHERED ? this.#smallInARow + 1 : 0
     const isGathered = this.#smallInARow > LEAST_IN_A_ROW && this.#hasNoFolders && core.gather(name, bytes)
+    let headerBytes = BLOCK_BYTES
     if (!isGathered) {
       if (this.#hasNoFolders && name.includes('/')) this.#hasNoFolders = false
-      const verdict = core.native.add(name, bytes)
-      if (verdict === -1) return false
-      this.#go(verdict)
+      const answer = core.native.add(name, bytes)
+      if (answer === -1) return false
+      core.hasRoom = (answer & 1) === 0
+      headerBytes = answer & ~1
     }
-    this.#bytes += BLOCK_BYTES + size + paddingBytes(size)
+    this.#bytes += headerBytes + size + paddingBytes(size)
     this.#entries++
     core.entries++
     return true

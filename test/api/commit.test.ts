@@ -382,6 +382,23 @@ test('names too long for a header block are whole in a pax record, on the short 
   t.true(entries.every(({ name, body }) => body.toString() === name))
 })
 
+test('names that only a pax header holds, whatever the bodies', async (t) => {
+  const expected: [name: string, size: number][] = []
+  for (const size of [0, 100, 5000, 16_384, 16_385, 70_000]) {
+    for (const length of [100, 101, 255, 256, 1023, 1024, 1025, 4000]) {
+      expected.push([`${'n'.repeat(length - 6)}${String(size).padStart(6, '-')}`, size])
+    }
+  }
+  const entries = await sent(t, async (commit) => {
+    for (const [name, size] of expected) if (!commit.add(name, pattern(size))) await commit.ready()
+    t.throws(() => commit.add(`${expected[1]?.[0]}/below`), { code: 'ERR_TAR_NAME' })
+  })
+  t.deepEqual(
+    entries.map(({ name, body }) => [name, body.equals(pattern(body.length)) && body.length]),
+    expected,
+  )
+})
+
 const REFUSED: Record<string, [call: (commit: Commit) => unknown, code: string]> = {
   'an empty name': [(c) => c.add('', 'x'), 'ERR_TAR_NAME'],
   'a name of a dot': [(c) => c.add('.', 'x'), 'ERR_TAR_NAME'],
@@ -491,6 +508,10 @@ const TAR_NAMES: Record<string, string> = {
   'a\0b': 'ERR_TAR_NAME',
   'a/': 'ERR_TAR_NAME',
   'a\ud800': 'ERR_TAR_NAME',
+  ['*'.repeat(120)]: 'ok',
+  [`${'a'.repeat(200)}\ud800`]: 'ERR_TAR_NAME',
+  [`${'a'.repeat(200)}\0`]: 'ERR_TAR_NAME',
+  [`${'a'.repeat(200)}/`]: 'ERR_TAR_NAME',
 }
 
 test("nameRules: 'tar' takes every name tar can hold", async (t) => {
