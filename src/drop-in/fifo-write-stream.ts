@@ -78,7 +78,7 @@ export function createFifoWriteStream(
  *             └──────── writableLength ─────────────────────┘└─ pipeSize ─┘
  * ```
  *
- * A chunk's memory is borrowed until the callback of its write(), which comes when the kernel has the chunk and those written
+ * What is written in one go, in one tick, is sent together. A chunk's memory is borrowed until the callback of its write(), which comes when the kernel has the chunk and those written
  * with it. So at most highWaterMark bytes and the last chunk wait in the process, and pipeSize bytes in the kernel.
  */
 export class FifoWriteStream extends Writable {
@@ -167,6 +167,15 @@ export class FifoWriteStream extends Writable {
       // A destroyed stream has its error already.
       (error) => callback(this.destroyed ? null : error),
     )
+  }
+
+  // What is written in one go goes to the engine in one call: else the first chunk would go alone, and the rest wait until it is back.
+  override write(chunk: unknown, encoding?: BufferEncoding | Callback, callback?: Callback): boolean {
+    if (this.writableCorked === 0) {
+      this.cork()
+      process.nextTick(() => this.uncork())
+    }
+    return super.write(chunk, encoding as BufferEncoding, callback)
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {

@@ -144,6 +144,27 @@ test('what waits goes out in one piece, in order', async (t) => {
   t.is((await all).toString(), expected)
 })
 
+test('what is written in one go goes to the kernel in one go', async (t) => {
+  const { stream, reader } = await held(t)
+  for (const go of ['first', 'second']) {
+    const before = stream.bytesWritten
+    await new Promise<void>((resolve, reject) => {
+      const first = (error?: Error | null) => {
+        if (error) return reject(error)
+        t.is(stream.bytesWritten - before, 9, go)
+        resolve()
+      }
+      stream.write('one', first)
+      stream.write('two')
+      stream.cork()
+      stream.write('six')
+      stream.uncork()
+    })
+  }
+  stream.end()
+  t.is((await reader.rest()).toString(), 'onetwosixonetwosix')
+})
+
 test('a chunk may be changed from its callback on', async (t) => {
   const { stream, reader } = await held(t)
   const chunk = Buffer.alloc(100_000, 1)
