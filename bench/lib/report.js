@@ -107,6 +107,7 @@ function terminalTable(summary) {
   const text = [summary.title, show(heads)]
   for (const { cells, remark } of lines) text.push([show(cells), remark].filter(Boolean).join('  '))
   for (const { title, reason } of summary.skipped) text.push(`(without ${title}: ${reason})`)
+  if (summary.note) text.push(`(${summary.note})`)
   return text.join('\n')
 }
 
@@ -126,6 +127,7 @@ function markdownTable(summary) {
     text.push(show(filled))
   }
   for (const { title, reason } of summary.skipped) text.push('', `Without ${title}: ${reason}.`)
+  if (summary.note) text.push('', summary.note)
   return text.join('\n')
 }
 

@@ -75,6 +75,7 @@ export function summarize(workload, entries) {
   return {
     workload: workload.name,
     title: workload.title,
+    note: workload.note,
     metric: workload.metric,
     chart: workload.chart,
     rows,

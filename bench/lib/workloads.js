@@ -37,7 +37,8 @@ const fixed = (bytes) => () => bytes
  * entriesPerArchive: absent means all of them in one archive; connection: for workloads of many archives;
  * reader: options of the C reader; count: a fixed number of entries instead of as many as the time allows;
  * uncounted: so many archives of a run come before those whose latency counts;
- * fresh: each body a new buffer, so that what a writer holds back shows in its memory; rounds: at most so many.
+ * fresh: each body a new buffer, so that what a writer holds back shows in its memory; rounds: at most so many;
+ * note: what a reader of its table should know.
  */
 const definitions = [
   { name: 'empty', title: 'Empty bodies', sizes: fixed(0) },
@@ -73,6 +74,7 @@ const definitions = [
     sizes: fixed(KiB),
     entriesPerArchive: 1,
     connection: 'per-archive',
+    note: 'Tarspout keeps the write end open for 2 ms after each archive, which readers need to finish the commit (docs/delivery.md, rule 7); the others close at once.',
   },
   {
     name: 'slow-reader',
@@ -83,6 +85,7 @@ const definitions = [
     fresh: true,
     rounds: 1,
     metric: 'backpressure',
+    note: 'Tarspout begins to send an archive when it is complete or larger than highWaterMark, 16 MiB here, so that one given up before leaves nothing behind: the reader waits that long for its first byte.',
   },
   {
     name: 'latency',
@@ -129,6 +132,9 @@ export class Workload {
   }
   get title() {
     return this.#definition.title
+  }
+  get note() {
+    return this.#definition.note
   }
   get metric() {
     return this.#definition.metric ?? 'throughput'
