@@ -17,10 +17,10 @@ export class RepositoryLock {
   readonly #server: Server
   readonly #file: string
 
-  private constructor(server: Server, file: string) {
+  private constructor(server: Server, file: string, isAfterCrash: boolean) {
     this.#server = server
     this.#file = file
-    this.isAfterCrash = existsSync(file)
+    this.isAfterCrash = isAfterCrash
     writeFileSync(file, `${process.pid}\n`)
   }
 
@@ -38,8 +38,9 @@ export class RepositoryLock {
     server.unref()
     const file = join(repository, 'tarspout.pid')
     try {
-      if (existsSync(file)) await gitsGone(repository, waitMs)
-      return new RepositoryLock(server, file)
+      const isAfterCrash = existsSync(file)
+      if (isAfterCrash) await gitsGone(repository, waitMs)
+      return new RepositoryLock(server, file, isAfterCrash)
     } catch (error) {
       server.close()
       throw error

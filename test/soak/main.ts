@@ -1,21 +1,20 @@
-// npm run soak [-- --archives 1000000 --seconds 60]
-// What takes too long for `npm test`, or is a matter of time: memory and descriptors over many archives in one process, the CPU time
-// of waiting, and whether many that wait delay others.
-// 0 leaves a part out. Prints what is demanded and what was measured, and ends with 1 where something is missed.
-import { parseArgs } from 'node:util'
+// What takes too long for `npm test`, or is a matter of time: `npm run soak`.
 import { Child } from '../child.js'
 import { makeFifo } from '../fifo.js'
 import type { State } from '../spout/children/states.js'
 import { StandIn } from '../stand-in.js'
+import { readOptions } from '../support/arguments.js'
 
-const { values } = parseArgs({
-  options: {
-    archives: { type: 'string', default: '1000000' },
-    seconds: { type: 'string', default: '60' },
-  },
-})
-const archives = Number(values.archives)
-const seconds = Number(values.seconds)
+const usage = `npm run soak [-- OPTIONS]
+
+Memory and descriptors over many archives in one process, the CPU time of waiting, and whether many that wait delay others. Prints what
+is demanded and what was measured, and ends with 1 where something is missed.
+
+--archives N       so many (1000000); 0: none
+--seconds N        how long each waits (60); 0: none does
+--help`
+
+const { archives, seconds } = readOptions('soak', usage, {}, { archives: 1_000_000, seconds: 60 }).numbers
 
 const modes = (['per-archive', 'persistent'] as const).flatMap((connection) =>
   (['read', 'committed'] as const).map((confirm) => ({ connection, confirm })),

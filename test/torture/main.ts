@@ -1,39 +1,53 @@
-// npm run torture -- --archives N [--rows filter] [--seed S] [--jobs N] [--long-jobs N] [--results file] [--markdown file]
-//                    [--json] [--keep] [--list] [--for-s N] [--limit-s N] [--max-entries N] [--max-bytes N]
-// Runs every row whose title matches the filter (a regular expression), prints the table, and ends with 1 if a tarspout
-// row breaks its promise. With --results rows that were run before under the same conditions are taken from the file, and each
-// that is run is added to it; --markdown writes the page of all of them. After --for-s no further row is begun.
+// Writers against readers that stall, close and die: `npm run torture`.
 import { setMaxListeners } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
 import { cpus, release, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { readOptions } from '../support/arguments.js'
 import { brokenPromises } from './judge.js'
 import { addonHash, type Conditions, commitName, Results } from './results.js'
 import { runRow } from './row.js'
 import { allowances, type Row, rows, titleOf } from './rows.js'
 import { markdownOf, tableOf } from './table.js'
 
-const { values } = parseArgs({
-  options: {
-    archives: { type: 'string', default: '1000' },
-    rows: { type: 'string', default: '' },
-    seed: { type: 'string', default: '1' },
-    jobs: { type: 'string', default: '1' },
-    'long-jobs': { type: 'string', default: '0' },
-    'limit-s': { type: 'string' },
-    'for-s': { type: 'string' },
-    'max-entries': { type: 'string', default: '50' },
-    'max-bytes': { type: 'string', default: String(1 << 20) },
+const usage = `npm run torture [-- OPTIONS]
+
+Runs rows of the table, prints it, and ends with 1 if a row of tarspout breaks its promise.
+
+--rows PATTERN     only rows whose title matches this regular expression
+--list             say which they are, and end
+--archives N       so many a row (1000), of up to
+--max-entries N    entries (50) of up to
+--max-bytes N      bytes (1048576)
+--seed N           of all that is random (1)
+--jobs N           rows at a time (1)
+--long-jobs N      those that mostly sleep have so many jobs of their own (0)
+--limit-s N        seconds until a row is given up (one an archive, at least 60)
+--for-s N          seconds after which no further row begins
+--results FILE     rows in it that ran under the same conditions are not run again; each that runs is added
+--markdown FILE    write the page of all of them
+--json             a line a row
+--keep             leave what the readers kept
+--help`
+
+const { values, numbers } = readOptions(
+  'torture',
+  usage,
+  {
+    rows: { type: 'string' },
     results: { type: 'string' },
+    markdown: { type: 'string' },
     json: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
-    markdown: { type: 'string' },
   },
-})
+  {
+    ...{ archives: 1000, 'max-entries': 50, 'max-bytes': 1 << 20, seed: 1, jobs: 1, 'long-jobs': 0 },
+    ...{ 'limit-s': undefined, 'for-s': undefined },
+  },
+)
 
-const pattern = new RegExp(values.rows)
+const pattern = new RegExp(values.rows ?? '')
 const hasGo = existsSync(fileURLToPath(new URL('../../build/readers/gotar', import.meta.url)))
 const chosen = rows.filter((row) => pattern.test(titleOf(row)) && (hasGo || !row.reader.startsWith('Go')))
 if (values.list) {
@@ -45,9 +59,9 @@ if (chosen.length === 0) {
   process.exit(2)
 }
 
-const [archives, seed] = [Number(values.archives), Number(values.seed)]
-const limitMs = Number(values['limit-s'] ?? Math.max(60, archives)) * 1000
-const limits = { maxEntries: Number(values['max-entries']), maxBytes: Number(values['max-bytes']) }
+const { archives, seed, jobs, 'long-jobs': longJobs } = numbers
+const limitMs = (numbers['limit-s'] ?? Math.max(60, archives)) * 1000
+const limits = { maxEntries: numbers['max-entries'], maxBytes: numbers['max-bytes'] }
 const addon = addonHash()
 const conditionsOf = (row: Row): Conditions => ({
   ...{ archives, seed, ...limits, addon: row.writer === 'tarspout' ? addon : null },
@@ -64,13 +78,12 @@ const writePage = () =>
 
 // Rows that mostly sleep have jobs of their own, which cost little beside the rest.
 const queue = chosen.filter((row) => !results.has(row))
-const longJobs = Number(values['long-jobs'])
 const long = longJobs > 0 ? queue.filter((row) => row.fault.isLong) : []
 const others = queue.filter((row) => !long.includes(row))
 const stop = () => {
   for (const rows of [long, others]) rows.splice(0)
 }
-if (values['for-s']) setTimeout(stop, Number(values['for-s']) * 1000).unref()
+if (numbers['for-s']) setTimeout(stop, numbers['for-s'] * 1000).unref()
 const ending = new AbortController()
 setMaxListeners(0, ending.signal) // one a row
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
@@ -100,8 +113,8 @@ async function work(from: Row[]) {
       console.error(`${title}: ${result.complaints.slice(0, 500)}`)
   }
 }
-const jobs = (from: Row[], count: number) => Array.from({ length: count }, () => work(from))
-await Promise.all([...jobs(long, longJobs), ...jobs(others, Number(values.jobs))])
+const workers = (from: Row[], count: number) => Array.from({ length: count }, () => work(from))
+await Promise.all([...workers(long, longJobs), ...workers(others, jobs)])
 status('')
 writePage()
 
