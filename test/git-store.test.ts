@@ -170,13 +170,17 @@ test('what a git that was killed left behind keeps nobody out', async (t) => {
   const pid = readFileSync(join(first.path, 'tarspout.pid'))
   await first.store.close()
   writeFileSync(join(first.path, 'tarspout.pid'), pid)
-  const remains = ['HEAD.lock', 'packed-refs.lock', 'refs/heads/master.lock', 'objects/pack/tmp_pack_x']
+  const remains = [
+    ...['HEAD.lock', 'packed-refs.lock', 'refs/heads/master.lock', 'objects/pack/tmp_pack_x'],
+    ...['gc.pid.lock', 'objects/info/commit-graph.lock'],
+  ]
   for (const name of remains) writeFileSync(join(first.path, name), '')
   const second = await open(t, { path: first.path })
   await second.commit(['a', '2'])
   t.is(await second.git('show', 'master:a'), '12')
   await second.store.close()
   for (const name of remains) t.false(existsSync(join(first.path, name)), name)
+  await second.git('gc', '--quiet')
 })
 
 test('a git that a killed owner left at work is waited for', async (t) => {
