@@ -94,6 +94,7 @@ class RowRun {
     this.#makeFifo()
     this.#startReader()
     const prober = this.#startProber()
+    const isProberHeard = prober && once(prober, 'close') // it says last how often it struck
     // A writer that was killed begins again with the first archive it was not told about.
     let failures = 0
     while (!this.#over && this.#settled() < archives && failures < 3) {
@@ -103,7 +104,7 @@ class RowRun {
     }
     this.#over = true
     prober?.kill('SIGTERM')
-    if (prober) await ended(prober)
+    await isProberHeard
     const reader = this.#reader
     if (reader) {
       const patience = setTimeout(() => reader.kill('SIGKILL'), 10_000)
