@@ -2,6 +2,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { TarspoutError } from '../errors.js'
 import { gitEnvironment } from './git.js'
+import { spawnApart } from './program.js'
 
 /** Reads blobs of a repository through one `git cat-file --batch`, in pieces. One blob at a time. */
 export class BlobReader {
@@ -10,11 +11,13 @@ export class BlobReader {
   #pieces: AsyncIterator<Buffer>
 
   constructor(repository: string) {
-    this.#child = spawn('git', ['--git-dir', repository, 'cat-file', '--batch'], {
-      env: gitEnvironment(),
-      stdio: ['pipe', 'pipe', 'ignore'],
-      detached: true,
-    })
+    this.#child = spawnApart(() =>
+      spawn('git', ['--git-dir', repository, 'cat-file', '--batch'], {
+        env: gitEnvironment(),
+        stdio: ['pipe', 'pipe', 'ignore'],
+        detached: true,
+      }),
+    )
     this.#child.on('error', () => {}) // its output ends, which is reported
     this.#child.stdin.on('error', () => {})
     this.#pieces = this.#child.stdout[Symbol.asyncIterator]()

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import { TarspoutError } from '../errors.js'
 import { gitEnvironment } from './git.js'
+import { spawnApart } from './program.js'
 
 /**
  * One `git fast-import` process: commands go in, each question gets one line of answer, in order.
@@ -29,11 +30,13 @@ export class FastImport {
       'core.fsync=committed,derived-metadata,reference',
     ]
     const args = ['--git-dir', repository, ...config.flatMap((setting) => ['-c', setting])]
-    const child = spawn('git', [...args, 'fast-import', '--quiet', '--done', '--date-format=raw'], {
-      env: gitEnvironment(),
-      stdio: ['pipe', 'pipe', 'pipe'],
-      detached: true,
-    })
+    const child = spawnApart(() =>
+      spawn('git', [...args, 'fast-import', '--quiet', '--done', '--date-format=raw'], {
+        env: gitEnvironment(),
+        stdio: ['pipe', 'pipe', 'pipe'],
+        detached: true,
+      }),
+    )
     this.#child = child
     child.stdout.setEncoding('latin1').on('data', (text: string) => this.#read(text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => {

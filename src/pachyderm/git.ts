@@ -24,7 +24,7 @@ export async function git(
   const options = { env: gitEnvironment(), detached: true }
   const { status, output, complaint } = await runProgram('git', args, [input], options)
   if (status === 0 || (status !== null && allowed.includes(status))) return output
-  throw new TarspoutError('ERR_STORE', `git ${args.join(' ')}: ${complaint || `ended with ${status}`}`)
+  throw new TarspoutError('ERR_STORE', `git ${args.join(' ')}: ${complaint}`)
 }
 
 /** Puts files into a repository as blobs; returns their names, in order. */

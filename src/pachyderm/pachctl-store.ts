@@ -97,5 +97,5 @@ function* tarOf(entries: readonly ReceivedEntry[], archive: ReceivedArchive): Ge
 async function must(args: readonly string[], input?: Iterable<Uint8Array>): Promise<string> {
   const { status, output, complaint } = await runProgram('pachctl', args, input)
   if (status === 0) return output
-  throw new TarspoutError('ERR_STORE', `pachctl ${args.join(' ')}: ${complaint || `ended with ${status}`}`)
+  throw new TarspoutError('ERR_STORE', `pachctl ${args.join(' ')}: ${complaint}`)
 }

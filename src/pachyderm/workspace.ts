@@ -46,9 +46,8 @@ export class Workspace {
 
   async makeFifo(path: string): Promise<void> {
     const mode = this.#fifoMode.toString(8)
-    const { status, complaint } = await runProgram('mkfifo', ['-m', mode, path])
-    if (status !== 0)
-      throw new TarspoutError('ERR_STATE', complaint || `mkfifo ended with ${status}`, { path })
+    const { status, complaint } = await runProgram('mkfifo', ['-m', mode, path], [], { detached: true })
+    if (status !== 0) throw new TarspoutError('ERR_STATE', complaint, { path })
   }
 
   /** `<pfs>/<name>` leads to `target` from now on. A dangling link is replaced, anything else is left alone. */
