@@ -78,8 +78,9 @@ export function createFifoWriteStream(
  *             └──────── writableLength ─────────────────────┘└─ pipeSize ─┘
  * ```
  *
- * What is written in one go, in one tick, is sent together. A chunk's memory is borrowed until the callback of its write(), which comes when the kernel has the chunk and those written
- * with it. So at most highWaterMark bytes and the last chunk wait in the process, and pipeSize bytes in the kernel.
+ * What is written in one go (before the next tick) is sent together. A chunk's memory is borrowed until the callback of its write(),
+ * which comes when the kernel has the chunk and those written with it. So at most highWaterMark bytes and the last chunk wait in the
+ * process, and pipeSize bytes in the kernel.
  */
 export class FifoWriteStream extends Writable {
   /** The path as it was given. */
