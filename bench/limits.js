@@ -4,6 +4,7 @@
 // Each line says what was demanded and what was measured; the exit status is 1 where a demand is not met.
 import { fork } from 'node:child_process'
 import { parseArgs } from 'node:util'
+import { fail } from './lib/fail.js'
 import { buildPrograms, startReader } from './lib/programs.js'
 import { progress } from './lib/progress.js'
 import { Bench, Workspace } from './lib/runner.js'
@@ -218,10 +219,7 @@ const parts = {
 }
 const chosen = values.only ?? Object.keys(parts)
 const unknown = chosen.find((name) => !parts[name])
-if (unknown !== undefined) {
-  console.error(`bench: no part ${unknown} of limits; there are ${Object.keys(parts).join(', ')}`)
-  process.exit(2)
-}
+if (unknown !== undefined) fail(`no part ${unknown} of limits, there are ${Object.keys(parts).join(', ')}`)
 for (const name of chosen) {
   const [title, part] = parts[name]
   console.log(`\n${title}`)

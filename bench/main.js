@@ -5,6 +5,7 @@ import { cpus, release, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { fail } from './lib/fail.js'
 import { progress } from './lib/progress.js'
 
 const bench = dirname(fileURLToPath(import.meta.url))
@@ -27,11 +28,6 @@ PART  micro      the encoders and the send window, in one process
 --rounds N         another number of rounds
 --help
 `
-
-function fail(message) {
-  console.error(`bench: ${message}; --help says what there is`)
-  process.exit(2)
-}
 
 function readArguments() {
   try {

@@ -70,7 +70,7 @@ static void put_all(put* how, int fd, const unsigned char* data, size_t size) {
   while (size > 0) {
     ssize_t n = how(fd, data, size);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) die("write");
+    if (n < 0) die(how == map ? "vmsplice" : "write");
     data += n;
     size -= (size_t)n;
   }

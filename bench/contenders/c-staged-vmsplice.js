@@ -1,10 +1,10 @@
-import { runWriter } from '../lib/programs.js'
+import { runWriter, streamsOnly } from '../lib/programs.js'
 
 export const about = {
   title: 'C writer, vmsplice by way of a pipe of its own',
   kind: 'limit',
   packages: [],
-  skips: (workload) => (workload.entriesPerArchive ? 'one write per archive, nothing to stage' : undefined),
+  skips: streamsOnly('stage'),
 }
 
 export const run = (fifoPath, load) => runWriter('staged-vmsplice', fifoPath, load)

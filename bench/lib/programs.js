@@ -126,7 +126,11 @@ export function runMeasured(command, fd) {
   })
 }
 
-/** Runs the C writer in the mode the load asks for; `way` is how its bytes leave: copy or vmsplice. */
+/** What streams in calls of many entries takes no part where each archive is one write. */
+export const streamsOnly = (toDo) => (workload) =>
+  workload.entriesPerArchive ? `one write per archive, nothing to ${toDo}` : undefined
+
+/** Runs the C writer in the mode the load asks for; `way` is how its bytes leave, see writeBytes. */
 export async function runWriter(way, fifoPath, load) {
   const file = cycleFile(load.folder)
   const rest = [fifoPath, file]
