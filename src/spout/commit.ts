@@ -231,7 +231,7 @@ export class Commit {
       if (this.#hasNoFolders && name.includes('/')) this.#hasNoFolders = false
       const answer = core.native.add(name, bytes)
       if (answer === -1) return false
-      core.hasRoom = (answer & 1) === 0
+      this.#go((answer & 1) as Verdict)
       headerBytes = answer & ~1
     }
     this.#bytes += headerBytes + size + paddingBytes(size)
