@@ -36,7 +36,8 @@ export interface Addon {
   pipeFilling(fd: number): [unread: number, capacity: number]
 
   /**
-   * Opens a channel: one FIFO, its send window, its share of the engine. Gives its functions, or `[failure, errno]`.
+   * Opens a channel: one FIFO, its send window, its share of the engine. Gives its port, or `[failure, errno]`. Once nobody holds the
+   * port, the channel ends.
    *
    * @param numbers retainBytes, highWaterMark, pipeSize, maxAttempts, readerTimeoutMs (-1: none)
    * @param flags raw, persistent, committed, zeroCopy, spill, checkNames
@@ -47,56 +48,34 @@ export interface Addon {
     numbers: readonly number[],
     flags: readonly boolean[],
     onReports: (reports: Float64Array) => void,
-  ): NativeChannel | [failure: number, errno: number]
+  ): Port | [failure: number, errno: number]
+
+  // What a NativeChannel does, of any port.
+  setTemplate(port: Port, mode: number, mtimeS: number, uid: number, gid: number): boolean
+  begin(port: Port, archive: number): void
+  add(port: Port, name: string, body: Uint8Array | undefined): number
+  addMany(port: Port, records: Uint8Array, bytes: number): Verdict
+  claimPath(port: Port, path: string): boolean
+  addEncoded(port: Port, header: Uint8Array, body: Uint8Array | undefined): Verdict
+  append(port: Port, bytes: Uint8Array): Verdict
+  finish(port: Port, isAlone: boolean): boolean
+  abortOpen(port: Port, insideBody: boolean): void
+  wantRoom(port: Port): void
+  wantOpen(port: Port): void
+  close(port: Port, lingerMs: number): void
+  abortAll(port: Port): void
+  stats(port: Port): Float64Array
+  keepAlive(port: Port, keep: boolean): void
 }
+
+/** A channel in native code: an External of Node-API. */
+export type Port = { readonly isPort: unique symbol }
 
 /** Numbers of one report: kind, failure, archive, attempts, errno, blockedMs. */
 export const REPORT_FIELDS = 6
 
 /** Whether there is room for more: 0 go on, 1 wait for it. */
 export type Verdict = 0 | 1
-
-/** A channel's functions (native/binding/port.cc). They may be called in any order; nothing waits. */
-export interface NativeChannel {
-  /** Fixes what add() writes into headers beside name and size. False: these values need a header of their own. */
-  setTemplate(mode: number, mtimeS: number, uid: number, gid: number): boolean
-  begin(archive: number): void
-  /**
-   * A regular file of the template. Answers with the bytes of its header, which are even, plus the {@link Verdict}; or with -1: nothing
-   * was written, since something may be wrong with it, or its name or size is for addEncoded().
-   */
-  add(name: string, body: Uint8Array | undefined): number
-  /**
-   * Regular files of the template, in an archive whose names have no folders.
-   *
-   * @param records the first `bytes` of it are what native/tar/packed_entries.h calls records: names of up to 100 bytes that are plain
-   *   and have no slash, bodies of up to 1 KiB
-   */
-  addMany(records: Uint8Array, bytes: number): Verdict
-  /** Whether the clean path of what addEncoded() is to add is free: no folder or file of the open archive is in its way. */
-  claimPath(path: string): boolean
-  /** A header encoded elsewhere, a body or none, and its padding. */
-  addEncoded(header: Uint8Array, body: Uint8Array | undefined): Verdict
-  /** Bytes as they are. Up to 16 KiB are copied, more are borrowed until they are released. */
-  append(bytes: Uint8Array): Verdict
-  /**
-   * The end-of-archive marker (not on a raw channel); the archive is whole. Whether there is room for more. `isAlone`: a small one
-   * may be sent by this call, and its reports told before it returns.
-   */
-  finish(isAlone: boolean): boolean
-  /** Takes the open archive back. `insideBody`: the last entry's body is not complete. */
-  abortOpen(insideBody: boolean): void
-  /** Report when there is room again. */
-  wantRoom(): void
-  /** Open the write end although there is nothing to send yet. */
-  wantOpen(): void
-  close(lingerMs: number): void
-  abortAll(): void
-  /** In the order of native/binding/port.cc, Stats(). */
-  stats(): Float64Array
-  /** Whether the process shall live for this channel. */
-  keepAlive(keep: boolean): void
-}
 
 // Static requires, so that bundlers see them. A checkout has its own build, with symbols; the package has a prebuilt one.
 const places = [
@@ -129,3 +108,98 @@ function load(): Addon {
 
 /** The addon, loaded once per environment. */
 export const addon: Addon = load()
+
+/**
+ * A channel's functions (native/binding/port.cc). They may be called in any order; nothing waits. The addon has one of each for all
+ * channels: functions of each one's own take long to make, and V8 compiles their callers anew.
+ */
+export class NativeChannel {
+  readonly #port: Port
+
+  constructor(port: Port) {
+    this.#port = port
+  }
+
+  /** Fixes what add() writes into headers beside name and size. False: these values need a header of their own. */
+  setTemplate(mode: number, mtimeS: number, uid: number, gid: number): boolean {
+    return addon.setTemplate(this.#port, mode, mtimeS, uid, gid)
+  }
+
+  begin(archive: number): void {
+    addon.begin(this.#port, archive)
+  }
+
+  /**
+   * A regular file of the template. Answers with the bytes of its header, which are even, plus the {@link Verdict}; or with -1: nothing
+   * was written, since something may be wrong with it, or its name or size is for addEncoded().
+   */
+  add(name: string, body: Uint8Array | undefined): number {
+    return addon.add(this.#port, name, body)
+  }
+
+  /**
+   * Regular files of the template, in an archive whose names have no folders.
+   *
+   * @param records the first `bytes` of it are what native/tar/packed_entries.h calls records: names of up to 100 bytes that are plain
+   *   and have no slash, bodies of up to 1 KiB
+   */
+  addMany(records: Uint8Array, bytes: number): Verdict {
+    return addon.addMany(this.#port, records, bytes)
+  }
+
+  /** Whether the clean path of what addEncoded() is to add is free: no folder or file of the open archive is in its way. */
+  claimPath(path: string): boolean {
+    return addon.claimPath(this.#port, path)
+  }
+
+  /** A header encoded elsewhere, a body or none, and its padding. */
+  addEncoded(header: Uint8Array, body: Uint8Array | undefined): Verdict {
+    return addon.addEncoded(this.#port, header, body)
+  }
+
+  /** Bytes as they are. Up to 16 KiB are copied, more are borrowed until they are released. */
+  append(bytes: Uint8Array): Verdict {
+    return addon.append(this.#port, bytes)
+  }
+
+  /**
+   * The end-of-archive marker (not on a raw channel); the archive is whole. Whether there is room for more. `isAlone`: a small one
+   * may be sent by this call, and its reports told before it returns.
+   */
+  finish(isAlone: boolean): boolean {
+    return addon.finish(this.#port, isAlone)
+  }
+
+  /** Takes the open archive back. `insideBody`: the last entry's body is not complete. */
+  abortOpen(insideBody: boolean): void {
+    addon.abortOpen(this.#port, insideBody)
+  }
+
+  /** Report when there is room again. */
+  wantRoom(): void {
+    addon.wantRoom(this.#port)
+  }
+
+  /** Open the write end although there is nothing to send yet. */
+  wantOpen(): void {
+    addon.wantOpen(this.#port)
+  }
+
+  close(lingerMs: number): void {
+    addon.close(this.#port, lingerMs)
+  }
+
+  abortAll(): void {
+    addon.abortAll(this.#port)
+  }
+
+  /** In the order of native/binding/port.cc, Stats(). */
+  stats(): Float64Array {
+    return addon.stats(this.#port)
+  }
+
+  /** Whether the process shall live for this channel. */
+  keepAlive(keep: boolean): void {
+    addon.keepAlive(this.#port, keep)
+  }
+}

@@ -47,6 +47,12 @@ void ItemWriter::Abort(bool inside_body) {
   items_.push_back({.kind = Item::Kind::kAbort, .inside_body = inside_body});
 }
 
+void ItemWriter::LetGo() {
+  items_.clear();
+  chunk_ = nullptr;
+  used_ = pushed_ = 0;
+}
+
 // ---- entries of the template
 // -----------------------------------------------------------------------------------------
 

@@ -30,6 +30,9 @@ class ItemWriter {
   void Finish();
   void Abort(bool inside_body);
 
+  // What was not taken is dropped, and no memory kept.
+  void LetGo();
+
   // ---- entries of the template ----
   // False: no plain header holds these fields; the template is as before.
   bool SetTemplate(const tar::EntryHeader& fixed);

@@ -1,5 +1,5 @@
-// A channel for JavaScript: `openChannel(options, onReports)` gives an object of functions, one
-// channel each.
+// A channel for JavaScript: `openChannel(options, onReports)` gives its port, which every other
+// function takes first.
 //
 // Everything here runs on the thread of the environment that opened the channel, except what is
 // marked. What is added becomes items (item_writer.h), which go to the engine many at a time.
@@ -82,7 +82,7 @@ struct Returned {
   std::vector<Body> bodies;
 };
 
-class Port : public std::enable_shared_from_this<Port> {
+class Port {
  public:
   Port(napi_env env, ChannelOptions options, bool checks_names)
       : env_(env),
@@ -91,10 +91,12 @@ class Port : public std::enable_shared_from_this<Port> {
         high_water_(options.high_water),
         channel_(std::make_shared<Channel>(std::move(options), [this] { Notify(); })) {}
 
-  // The channel, or why there is none: [failure, errno].
-  static napi_value Open(napi_env env, napi_callback_info info);
+  static void Init(Napi::Env env, Napi::Object exports);
 
  private:
+  // The port, or why there is none: [failure, errno].
+  static napi_value Open(napi_env env, napi_callback_info info);
+
   using Urgency = Channel::Urgency;
   using Method = napi_value (Port::*)(napi_env, const napi_value* arguments);
 
@@ -102,30 +104,20 @@ class Port : public std::enable_shared_from_this<Port> {
   static napi_value Call(napi_env env, napi_callback_info info) {
     napi_value arguments[5] = {};
     size_t count = 5;
-    void* data = nullptr;
-    napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
-    return (static_cast<Port*>(data)->*method)(env, arguments);
+    void* port = nullptr;
+    napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+    if (napi_get_value_external(env, arguments[0], &port) != napi_ok) return nullptr;
+    return (static_cast<Port*>(port)->*method)(env, arguments + 1);
   }
 
-  template <Method method>
-  void Expose(napi_env env, napi_value object, const char* name) {
-    napi_value function = nullptr;
-    napi_create_function(env, name, NAPI_AUTO_LENGTH, Call<method>, this, &function);
-    // Each function keeps the port; the last one collected ends it.
-    auto* keep = new std::shared_ptr<Port>(shared_from_this());
-    ++functions_;
-    napi_add_finalizer(env, function, keep, FunctionCollected, nullptr, nullptr);
-    napi_set_named_property(env, object, name, function);
-  }
-
-  static void FunctionCollected(napi_env, void* data, void*);
+  static void Collected(napi_env, void*, void* keep);
   static void EnvironmentEnds(void* data);
   static void OnNotified(napi_env env, napi_value, void* context, void*);
   static void NotifierGone(napi_env, void* data, void*);
   void Shut();
   void Notify();  // engine thread
 
-  // The functions of the object.
+  // The functions that take a port.
   napi_value SetTemplate(napi_env env, const napi_value* arguments);
   napi_value Begin(napi_env env, const napi_value* arguments);
   napi_value Add(napi_env env, const napi_value* arguments);
@@ -158,7 +150,6 @@ class Port : public std::enable_shared_from_this<Port> {
   std::unordered_set<uint64_t> spoiled_;  // archives whose borrowed memory was detached or resized
   napi_threadsafe_function notifier_ = nullptr;
   napi_ref on_reports_ = nullptr;
-  int functions_ = 0;
   bool is_shut_ = false;
 
   ItemWriter writer_;
@@ -227,43 +218,29 @@ napi_value Port::Open(napi_env env, napi_callback_info info) {
   napi_create_reference(env, arguments[3], 1, &port->on_reports_);
   napi_add_env_cleanup_hook(env, EnvironmentEnds, port.get());
 
-  napi_value object = nullptr;
-  napi_create_object(env, &object);
-  port->Expose<&Port::SetTemplate>(env, object, "setTemplate");
-  port->Expose<&Port::Begin>(env, object, "begin");
-  port->Expose<&Port::Add>(env, object, "add");
-  port->Expose<&Port::AddMany>(env, object, "addMany");
-  port->Expose<&Port::AddEncoded>(env, object, "addEncoded");
-  port->Expose<&Port::ClaimPath>(env, object, "claimPath");
-  port->Expose<&Port::Append>(env, object, "append");
-  port->Expose<&Port::Finish>(env, object, "finish");
-  port->Expose<&Port::AbortOpen>(env, object, "abortOpen");
-  port->Expose<&Port::WantRoom>(env, object, "wantRoom");
-  port->Expose<&Port::WantOpen>(env, object, "wantOpen");
-  port->Expose<&Port::Close>(env, object, "close");
-  port->Expose<&Port::AbortAll>(env, object, "abortAll");
-  port->Expose<&Port::Stats>(env, object, "stats");
-  port->Expose<&Port::KeepAlive>(env, object, "keepAlive");
-  return object;
+  napi_value external = nullptr;
+  auto* keep = new std::shared_ptr<Port>(port);
+  napi_create_external(env, port.get(), Collected, keep, &external);
+  return external;
 }
 
-void Port::FunctionCollected(napi_env, void* data, void*) {
-  std::unique_ptr<std::shared_ptr<Port>> keep(static_cast<std::shared_ptr<Port>*>(data));
+// Nobody holds the port any more.
+void Port::Collected(napi_env, void*, void* hint) {
+  const std::unique_ptr<std::shared_ptr<Port>> keep(static_cast<std::shared_ptr<Port>*>(hint));
   Port& port = **keep;
-  if (--port.functions_ == 0 && !port.is_shut_) {
-    napi_remove_env_cleanup_hook(port.env_, EnvironmentEnds, &port);
-    port.Shut();
-  }
+  if (!port.is_shut_) port.Shut();
 }
 
 // The environment (main thread or worker) ends, at any moment of any channel: its memory is not
 // touched after this.
 void Port::EnvironmentEnds(void* data) { static_cast<Port*>(data)->Shut(); }
 
+// It was closed, is collected, or must end.
 void Port::Shut() {
   is_shut_ = true;
+  napi_remove_env_cleanup_hook(env_, EnvironmentEnds, this);
   channel_->Detach();
-  writer_.Items()->clear();
+  writer_.LetGo();
   LetGo(env_);
   if (on_reports_ != nullptr) napi_delete_reference(env_, std::exchange(on_reports_, nullptr));
   napi_release_threadsafe_function(std::exchange(notifier_, nullptr), napi_tsfn_abort);
@@ -299,8 +276,10 @@ void Port::Report(napi_env env) {
   if (napi_create_arraybuffer(env, length * sizeof(double), &memory, &buffer) != napi_ok) return;
   napi_create_typedarray(env, napi_float64_array, length, buffer, 0, &array);
   auto* out = static_cast<double*>(memory);
+  bool has_closed = false;
   for (const tarspout::Report& report : reports) {
     auto kind = report.kind;
+    has_closed |= kind == tarspout::Report::Kind::kClosed;
     auto failure = report.failure;
     if (kind == tarspout::Report::Kind::kDelivered && spoiled_.erase(report.number) > 0) {
       kind = tarspout::Report::Kind::kFailed;
@@ -323,6 +302,8 @@ void Port::Report(napi_env env) {
     napi_get_and_clear_last_exception(env, &error);
     napi_fatal_exception(env, error);
   }
+  // The port may be collected much later: V8 does not know what it costs.
+  if (has_closed && !is_shut_) Shut();
 }
 
 void Port::LetGo(napi_env env) {
@@ -593,12 +574,32 @@ Verdict Port::Accepted(int64_t bytes) {
   return has_room ? kMore : kWait;
 }
 
+void Port::Init(Napi::Env env, Napi::Object exports) {
+  const auto expose = [&](const char* name, napi_callback call) {
+    napi_value function = nullptr;
+    napi_create_function(env, name, NAPI_AUTO_LENGTH, call, nullptr, &function);
+    exports.Set(name, function);
+  };
+  expose("openChannel", Open);
+  expose("setTemplate", Call<&Port::SetTemplate>);
+  expose("begin", Call<&Port::Begin>);
+  expose("add", Call<&Port::Add>);
+  expose("addMany", Call<&Port::AddMany>);
+  expose("addEncoded", Call<&Port::AddEncoded>);
+  expose("claimPath", Call<&Port::ClaimPath>);
+  expose("append", Call<&Port::Append>);
+  expose("finish", Call<&Port::Finish>);
+  expose("abortOpen", Call<&Port::AbortOpen>);
+  expose("wantRoom", Call<&Port::WantRoom>);
+  expose("wantOpen", Call<&Port::WantOpen>);
+  expose("close", Call<&Port::Close>);
+  expose("abortAll", Call<&Port::AbortAll>);
+  expose("stats", Call<&Port::Stats>);
+  expose("keepAlive", Call<&Port::KeepAlive>);
+}
+
 }  // namespace
 
-void InitEngine(Napi::Env env, Napi::Object exports) {
-  napi_value function = nullptr;
-  napi_create_function(env, "openChannel", NAPI_AUTO_LENGTH, Port::Open, nullptr, &function);
-  exports.Set("openChannel", function);
-}
+void InitEngine(Napi::Env env, Napi::Object exports) { Port::Init(env, exports); }
 
 }  // namespace tarspout::binding

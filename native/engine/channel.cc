@@ -107,7 +107,7 @@ void Channel::Abort() {
 }
 
 void Channel::Detach() {
-  mailbox_.WantDetach();
+  if (!mailbox_.WantDetach()) return;
   engine_.Schedule(shared_from_this());
   mailbox_.AwaitDetached();
 }
@@ -154,7 +154,7 @@ void Channel::TakeItems(int64_t now) {
     FailAll(Failure::kAborted);
     CloseWriteEnd();
     Enter(State::kClosing);
-    linger_until_ = 0;
+    linger_until_ = hold_until_ = 0;
   }
   if (wishes.detach) {
     if (state_ != State::kGone) Closing(now);
@@ -245,6 +245,7 @@ void Channel::Saw(fifo::Sight sight, int64_t now) {
       readers_moved_ = true;
       MarkTrails([&](ReaderTrail* trail) { trail->Closed(now); });
       if (state_ == State::kHolding) hold_until_ = std::min(hold_until_, now + kLingerNs);
+      if (state_ == State::kClosing) hold_until_ = now;
       break;
     case fifo::Sight::kRead:
       MarkTrails([](ReaderTrail* trail) { trail->Read(); });
@@ -266,9 +267,12 @@ void Channel::Saw(fifo::Sight sight, int64_t now) {
       path_changed_ = true;
       break;
   }
-  // Our own looking and opening is reported too: without a write end only the path and the end of a
-  // hold matter.
-  if (write_end_.IsOpen() || path_changed_ || state_ == State::kHolding) must_step = true;
+  // Our own looking and opening is reported too: without a write end only the path and a reader
+  // that is to leave matter.
+  if (write_end_.IsOpen() || path_changed_ || state_ == State::kHolding ||
+      state_ == State::kClosing) {
+    must_step = true;
+  }
 }
 
 // ---- the states
@@ -493,10 +497,22 @@ bool Channel::Closing(int64_t now) {
     WakeAt(linger_until_);
     return false;
   }
-  CloseWriteEnd();
+  if (write_end_.IsOpen()) {
+    // A reader now sees the end of file and leaves. Who opened the FIFO again before that would
+    // write to one that is leaving, or that does not see this end any more. Spouts find out by
+    // themselves.
+    const bool is_leaving = options_.is_raw && is_tracked_ && fifo::HasReader(write_end_);
+    hold_until_ = is_leaving ? now + kLeaveNs : 0;
+    CloseWriteEnd();
+  }
+  if (now < hold_until_) {
+    WakeAt(hold_until_);
+    return false;
+  }
   stage_.Close();
   engine_.Unwatch(this);
   claim_.Close();
+  unpackers_.LetGo();
   Enter(State::kGone);
   Tell({.kind = Report::Kind::kClosed});
   return false;

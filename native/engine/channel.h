@@ -95,7 +95,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void Close(int64_t linger_ns);
   // Everything pending fails with kAborted, the write end is closed at once: kClosed.
   void Abort();
-  // No report, no touch of a segment's memory after this returns. Waits for the engine thread.
+  // No report, no touch of a segment's memory after this returns. Waits for the engine thread,
+  // unless kClosed was told.
   void Detach();
   std::vector<Report> TakeReports() { return mailbox_.TakeReports(); }
 

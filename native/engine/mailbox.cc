@@ -37,10 +37,11 @@ void Mailbox::WantAbort() {
   wishes_.abort = true;
 }
 
-void Mailbox::WantDetach() {
+bool Mailbox::WantDetach() {
   const std::lock_guard lock(mutex_);
   notify_ = nullptr;
-  wishes_.detach = true;
+  wishes_.detach = !is_closed_;
+  return wishes_.detach;
 }
 
 void Mailbox::AwaitDetached() {
@@ -69,6 +70,7 @@ bool Mailbox::SetAwaited(bool is_awaited) {
 
 void Mailbox::Tell(const Report& report, bool notifies) {
   const std::lock_guard lock(mutex_);
+  if (report.kind == Report::Kind::kClosed) is_closed_ = true;
   if (!notify_) return;
   const bool was_empty = reports_.empty();
   reports_.push_back(report);

@@ -24,8 +24,9 @@ class Mailbox {
   void WantOpen();
   void WantClose(int64_t linger_ns);
   void WantAbort();
-  // From now on nobody is notified.
-  void WantDetach();
+  // From now on nobody is notified. False: the channel has told that it is closed, and has nothing
+  // to detach.
+  bool WantDetach();
   void AwaitDetached();
   std::vector<Report> TakeReports();
 
@@ -53,6 +54,7 @@ class Mailbox {
   Wishes wishes_;
   std::function<void()> notify_;
   bool is_awaited_ = false;
+  bool is_closed_ = false;
   bool is_detached_ = false;
 };
 

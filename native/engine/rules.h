@@ -18,6 +18,8 @@ inline constexpr int64_t kReaderGoneNs = 50 * kMs;
 // For a reader to see the end of file after a cut, and after a dead writer's bytes were taken.
 inline constexpr int64_t kHoldNs = 100 * kMs;
 inline constexpr int64_t kLeftoverNs = 100 * kMs;
+// For a reader to leave after the end of file of a raw channel.
+inline constexpr int64_t kLeaveNs = 20 * kMs;
 // A FIFO that is not replaced by then is gone.
 inline constexpr int64_t kRemovedNs = 1000 * kMs;
 // Looks even if no event came.

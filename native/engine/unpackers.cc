@@ -15,6 +15,12 @@ void Unpackers::Abandon() {
   memories_.clear();
 }
 
+void Unpackers::LetGo() {
+  current_ = nullptr;
+  copied_ = nullptr;
+  memories_.clear();
+}
+
 // The one used last, which is still in the processor's caches. Null: all are in the pipe.
 Unpackers::Memory* Unpackers::Free() {
   const auto warmest = [this] {

@@ -33,6 +33,8 @@ class Unpackers {
   // The pipe is closed with bytes unread, and a reader may still have them: their memories are
   // never used again, nor given back.
   void Abandon();
+  // Nothing more is unpacked: the memories are given back.
+  void LetGo();
 
  private:
   struct Memory {

@@ -1,4 +1,4 @@
-import { addon, type NativeChannel, REPORT_FIELDS } from '../addon.js'
+import { addon, NativeChannel, REPORT_FIELDS } from '../addon.js'
 import { events } from './events.js'
 import { FAILURES, type FailureFacts, failureError } from './failure.js'
 
@@ -100,7 +100,7 @@ export class Channel {
     if (Array.isArray(opened)) {
       throw failureError(FAILURES[opened[0]] ?? 'system', { ...this.#facts(), errno: opened[1] })
     }
-    this.native = opened
+    this.native = new NativeChannel(opened)
   }
 
   /** Something is pending from here on. */

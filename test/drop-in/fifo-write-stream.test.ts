@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { finished, pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -454,6 +455,51 @@ test('with autoClose: false the write end stays open after finish, until close()
   await new Promise((resolve) => void stream.close(resolve))
   t.deepEqual(events, ['open', 'ready', 'finish', 'close'])
   await all
+})
+
+test('one stream after the other: a reader that opens again for each gets each alone', async (t) => {
+  const path = pathOf(t)
+  const script = 'n=0; while [ $n -lt 100 ]; do n=$((n+1)); cat "$0" | wc -c; done'
+  const reader = spawn('sh', ['-c', script, path], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.teardown(() => reader.kill('SIGKILL'))
+  const lines = text(reader.stdout)
+  const sizes = Array.from({ length: 100 }, (_, i) => i + 1)
+  for (const size of sizes) {
+    const stream = createFifoWriteStream(path)
+    stream.end(Buffer.alloc(size))
+    await finished(stream)
+    if (!stream.closed) await closing(stream)
+  }
+  t.deepEqual((await lines).trim().split('\n').map(Number), sizes)
+})
+
+// Memory is given back at the close, not when V8 collects what is left, of which it does not know what it holds.
+test('streams that were closed hold no memory, collected or not', async (t) => {
+  const script = `
+    import { createFifoWriteStream } from 'tarspout'
+    import { finished } from 'node:stream/promises'
+    const path = process.argv[1]
+    const streams = []
+    const use = async (count) => {
+      for (; count > 0; count--) {
+        const stream = createFifoWriteStream(path)
+        stream.end('a little')
+        await finished(stream)
+        if (!stream.closed) await new Promise((resolve) => stream.once('close', resolve))
+        streams.push(stream)
+      }
+      return process.memoryUsage.rss()
+    }
+    const before = await use(20)
+    console.log(JSON.stringify({ grown: (await use(200)) - before, closed: streams.every(({ closed }) => closed) }))`
+  const path = pathOf(t)
+  const reader = spawn('sh', ['-c', 'while :; do cat "$0" > /dev/null; done', path], { detached: true })
+  t.teardown(() => process.kill(-(reader.pid as number), 'SIGKILL'))
+  const { code, out } = await inChild(script, path)
+  t.is(code, 0)
+  const { grown, closed } = JSON.parse(out)
+  t.true(closed)
+  t.true(grown < 24 << 20, `${grown} bytes`)
 })
 
 test('with autoClose: false, close() of an open stream finishes it', async (t) => {
