@@ -142,8 +142,9 @@ async function compare() {
     fail(`--rounds must be a whole number from 1, found ${options.rounds}`)
   const unknown = options.only?.find((name) => !workloadNames.includes(name))
   if (unknown) fail(`no workload ${unknown}, there are ${workloadNames.join(', ')}`)
-  // What is compared with nobody is timed for `restMs`, and twice; workloads no target is about get fewer rounds.
-  const pace = { warmMs: 300, timedMs: 160, restMs: 100, restRounds: 2, otherRounds: 3 }
+  // What is compared with nobody is timed for `restMs`, and twice; workloads no target is about get fewer rounds. What a target is
+  // about gets as warm as it can.
+  const pace = { warmMs: 300, aimedWarmMs: 900, timedMs: 160, restMs: 100, restRounds: 2, otherRounds: 3 }
   const workloads = (options.only ?? workloadNames)
     .map(findWorkload)
     .filter((workload) => options.only || !options.quick || workload.quick)
@@ -184,11 +185,14 @@ async function compare() {
       return kind === 'limit' || hasTarget(name) || (isPeer(entry) && entry.rate > bestOf() / 1.5)
     }
     // A peer that is far behind after a short while, or what only shows the limit, is not warmed for long.
-    for (const entry of atWork)
-      await warm(entry, entry.contender.kind === 'tarspout' ? pace.warmMs : pace.restMs)
+    const warmMs = isAimedAt(workload.name) ? pace.aimedWarmMs : pace.warmMs
+    for (const entry of atWork) {
+      const { kind, name } = entry.contender
+      await warm(entry, hasTarget(name) ? warmMs : kind === 'tarspout' ? pace.warmMs : pace.restMs)
+    }
     const bestCold = bestOf()
     for (const entry of atWork) {
-      if (isPeer(entry) && entry.rate > bestCold / 2) await warm(entry, pace.warmMs)
+      if (isPeer(entry) && entry.rate > bestCold / 2) await warm(entry, warmMs)
     }
     const roundsHere = Math.min(
       rounds,

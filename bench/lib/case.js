@@ -24,9 +24,9 @@ async function serve() {
   const { run } = await import(`../contenders/${contenderName}.js`)
   const workload = findWorkload(workloadName)
   if (workload.encoded.length === 0) throw new Error('an empty cycle')
-  process.on('message', async ({ fifo, count, folder }) => {
+  process.on('message', async ({ fifo, count, folder, warming }) => {
     try {
-      const load = new Load(workload, count, folder)
+      const load = new Load(workload, count, folder, warming)
       resetPeakRss()
       const before = process.cpuUsage()
       const startedAt = process.hrtime.bigint()

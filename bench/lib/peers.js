@@ -2,7 +2,6 @@
 import { once } from 'node:events'
 import { constants, createWriteStream, openSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 
 /** A net.Socket on the FIFO's descriptor: the fastest way out that Node itself has. */
 export function openSocket(fifoPath) {
@@ -32,7 +31,7 @@ export async function writeChunk(stream, chunk) {
 export async function sendArchives(fifoPath, load, open, writeArchive) {
   let stream = load.connection === 'persistent' ? open(fifoPath) : undefined
   for (let k = 0; k < load.archiveCount; k++) {
-    if (load.pauseMs) await sleep(load.pauseMs)
+    if (load.pauseMs) await load.pause()
     if (load.connection === 'per-archive') stream = open(fifoPath)
     await writeArchive(stream, {
       entries: () => load.entries(k * load.entriesPerArchive, (k + 1) * load.entriesPerArchive),

@@ -15,6 +15,7 @@ const readerGraceMs = 500
 const fifosAtOnce = 64
 const longestWarming = 1.75 // times what was asked for
 const noticeable = 1.05
+const warmArchives = 3000 // without their pauses: so long it takes until the code is compiled
 const verifyBytesAimed = 2 << 20
 const verifyEntriesMost = 2000
 const verifyArchivesMost = 64
@@ -118,7 +119,7 @@ async function finish(reader) {
   }
 }
 
-async function runOnce(workspace, contender, workload, count, readerOptions, limitMs) {
+async function runOnce(workspace, contender, workload, count, { readerOptions, warming, limitMs } = {}) {
   const fifo = workspace.makeFifo()
   const options = { ...workload.reader, ...readerOptions }
   if (workload.connection === 'per-archive') options.reopen = workload.bytesOf(count)
@@ -126,7 +127,7 @@ async function runOnce(workspace, contender, workload, count, readerOptions, lim
   const reader = startReader(fifo, options)
   await reader.ready // or its start would count as the writer's time, but not as that of programs, which start too
   const answered = contender.answer(limitMs)
-  contender.send({ fifo, count, folder: workspace.prepare(workload) })
+  contender.send({ fifo, count, folder: workspace.prepare(workload), warming })
   const writer = await answered
   if (writer.failed) {
     reader.kill()
@@ -205,7 +206,9 @@ export class Bench {
       const { failed } = await contender.answer()
       if (failed) throw new Error(failed)
       const count = workload.pauseMs ? 10 : this.#verifyCount(workload)
-      const { read } = await runOnce(this.#workspace, contender, workload, count, { verify: 1 })
+      const { read } = await runOnce(this.#workspace, contender, workload, count, {
+        readerOptions: { verify: 1 },
+      })
       if (read.fault) throw new Error(`the bench's own archive is wrong: ${read.fault}`)
       return { count, read }
     } finally {
@@ -216,7 +219,9 @@ export class Bench {
   /** Checks once what a contender sends, and learns how fast it is roughly. */
   async #verify(key, contender, workload) {
     const reference = await this.#reference(workload)
-    const run = await runOnce(this.#workspace, contender, workload, reference.count, { verify: 1 })
+    const run = await runOnce(this.#workspace, contender, workload, reference.count, {
+      readerOptions: { verify: 1 },
+    })
     const { read } = run
     if (read.entriesHash !== reference.read.entriesHash) {
       const what = read.fault ?? `${read.entries} of ${reference.read.entries} entries, or others`
@@ -236,7 +241,7 @@ export class Bench {
       if (started.failed) throw new Failure(started.failed)
       const count = workload.roundCount(wanted)
       await runOnce(this.#workspace, contender, workload, Math.min(count, workload.roundCount(20_000)))
-      const timed = await runOnce(this.#workspace, contender, workload, count, {}, longRunLimitMs)
+      const timed = await runOnce(this.#workspace, contender, workload, count, { limitMs: longRunLimitMs })
       return measure(workload, timed, workload.archiveBytes)
     } catch (error) {
       if (!(error instanceof Failure)) throw error
@@ -286,11 +291,10 @@ export class Bench {
   /** Runs for so long, and on while that makes it faster: the just-in-time compiler takes its time. */
   async #makeWarm(key, contender, workload, warmMs) {
     if (workload.fixedCount) {
-      // With pauses between them it takes some hundred archives until the code is compiled.
       if (this.#warm.has(key)) return
       this.#warm.add(key)
-      const count = workload.pauseMs ? 2 * workload.fixedCount : workload.fixedCount / 10
-      await runOnce(this.#workspace, contender, workload, workload.roundCount(count))
+      const count = workload.pauseMs ? warmArchives : workload.fixedCount / 10
+      await runOnce(this.#workspace, contender, workload, workload.roundCount(count), { warming: true })
       return
     }
     let grows = true

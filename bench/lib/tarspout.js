@@ -1,6 +1,5 @@
 // tarspout as its users import it, from this checkout's build; loaded when a contender runs, so that a build that
 // is missing or broken shows in the table with its reason.
-import { setTimeout as sleep } from 'node:timers/promises'
 
 export const tarspout = () => import('../../dist/index.js')
 
@@ -14,7 +13,7 @@ export async function sendCommits(fifoPath, load, options) {
   const fields = { mode, mtime }
   let pending = []
   for (let i = 0; i < load.count; ) {
-    if (load.pauseMs) await sleep(load.pauseMs)
+    if (load.pauseMs) await load.pause()
     load.beginning()
     const commit = spout.beginCommit()
     for (const end = i + load.entriesPerArchive; i < end; i++) {

@@ -2,6 +2,7 @@
 // that it stays in the caches for everybody, the C writer too); a case sends as many of them as its time allows.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { encodeEntry, marker } from './archive.js'
 
 const KiB = 1024
@@ -201,13 +202,16 @@ export class Workload {
 export class Load {
   #workload
   #fresh
+  #isWarming
   /** When the last entry was taken, and each archive's first call and receipt (ns, process.hrtime). */
   lastTakenAt = 0n
   beganAt = []
   receiptsAt = []
 
-  constructor(workload, count, folder) {
+  /** @param warming only to make the writer warm: without the pauses */
+  constructor(workload, count, folder, warming = false) {
     this.#workload = workload
+    this.#isWarming = warming
     this.#fresh = workload.fresh
     this.count = count
     this.entriesPerArchive = workload.entriesPerArchive ?? count
@@ -247,6 +251,11 @@ export class Load {
     }
     this.lastTakenAt = process.hrtime.bigint()
     yield marker
+  }
+
+  /** Between one archive and the next. */
+  pause() {
+    return this.#isWarming ? nextTurn() : sleep(this.pauseMs)
   }
 
   /** Called right before the first call for an archive. */
