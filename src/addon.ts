@@ -58,6 +58,7 @@ export interface Addon {
   claimPath(port: Port, path: string): boolean
   addEncoded(port: Port, header: Uint8Array, body: Uint8Array | undefined): Verdict
   append(port: Port, bytes: Uint8Array): Verdict
+  write(port: Port, chunks: readonly Uint8Array[]): Verdict
   finish(port: Port, isAlone: boolean): boolean
   abortOpen(port: Port, insideBody: boolean): void
   wantRoom(port: Port): void
@@ -157,9 +158,17 @@ export class NativeChannel {
     return addon.addEncoded(this.#port, header, body)
   }
 
-  /** Bytes as they are. Up to 16 KiB are copied, more are borrowed until they are released. */
+  /** A part of a body, or padding. Up to 16 KiB are copied, more are borrowed until they are released. */
   append(bytes: Uint8Array): Verdict {
     return addon.append(this.#port, bytes)
+  }
+
+  /**
+   * Bytes into a raw channel, copied or borrowed likewise. Up to 64 KiB that nothing stands before may be written by this call, and
+   * reports told before it returns.
+   */
+  write(chunks: readonly Uint8Array[]): Verdict {
+    return addon.write(this.#port, chunks)
   }
 
   /**

@@ -33,8 +33,8 @@ constexpr size_t kCopyBytes = 16 << 10;
 constexpr size_t kNameRoom = 1028;
 // Handed to the engine at the latest then.
 constexpr int64_t kFlushBytes = 512 << 10;
-// Archives up to here may be sent on this thread.
-constexpr int64_t kAloneBytes = 64 << 10;
+// So much may be written on this thread.
+constexpr int64_t kInlineBytes = 64 << 10;
 
 const uint8_t kZeros[2 * tar::kBlockSize] = {};
 
@@ -125,6 +125,7 @@ class Port {
   napi_value AddEncoded(napi_env env, const napi_value* arguments);
   napi_value ClaimPath(napi_env env, const napi_value* arguments);
   napi_value Append(napi_env env, const napi_value* arguments);
+  napi_value Write(napi_env env, const napi_value* arguments);
   napi_value Finish(napi_env env, const napi_value* arguments);
   napi_value AbortOpen(napi_env env, const napi_value* arguments);
   napi_value WantRoom(napi_env, const napi_value*);
@@ -135,6 +136,7 @@ class Port {
   napi_value KeepAlive(napi_env env, const napi_value* arguments);
 
   void Borrow(napi_env env, napi_value body, Bytes bytes);
+  int64_t PutBytes(napi_env env, napi_value value);
   void PutBody(napi_env env, napi_value body, Bytes bytes);
   void Flush(Urgency urgency);
   Verdict Accepted(int64_t bytes);
@@ -453,16 +455,30 @@ napi_value Port::AddEncoded(napi_env env, const napi_value* arguments) {
   return NumberOf(env, Accepted(static_cast<int64_t>(bytes)));
 }
 
-// append(bytes): bytes as they are: a part of a body, its padding, or anything on a raw
-// channel.
+// append(bytes): a part of a body, or its padding.
 napi_value Port::Append(napi_env env, const napi_value* arguments) {
-  const Bytes bytes = BytesOf(env, arguments[0]);
-  if (bytes.size() <= kCopyBytes) {
-    writer_.Copy(bytes);
-  } else {
-    Borrow(env, arguments[0], bytes);
+  return NumberOf(env, Accepted(PutBytes(env, arguments[0])));
+}
+
+// write(chunks): into a raw channel. A little that nothing stands before is written by this call.
+napi_value Port::Write(napi_env env, const napi_value* arguments) {
+  const bool is_first = channel_->counters.QueuedBytes() == 0;
+  uint32_t count = 0;
+  napi_get_array_length(env, arguments[0], &count);
+  int64_t bytes = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    napi_value chunk = nullptr;
+    napi_get_element(env, arguments[0], i, &chunk);
+    bytes += PutBytes(env, chunk);
   }
-  return NumberOf(env, Accepted(static_cast<int64_t>(bytes.size())));
+  channel_->counters.accepted += bytes;
+  if (is_first && bytes <= kInlineBytes) {
+    channel_->PostInline(writer_.Items());
+    Report(env);
+  } else {
+    Flush(Urgency::kNow);
+  }
+  return NumberOf(env, channel_->HasRoom() ? kMore : kWait);
 }
 
 // finish(isAlone): the end-of-archive marker (not on a raw channel) and the end of the archive.
@@ -477,7 +493,7 @@ napi_value Port::Finish(napi_env env, const napi_value* arguments) {
   }
   paths_.Clear();
   writer_.Finish();
-  if (is_alone && archive_bytes_ <= kAloneBytes) {
+  if (is_alone && archive_bytes_ <= kInlineBytes) {
     unflushed_ = 0;
     channel_->PostAlone(writer_.Items());
     Report(env);
@@ -534,6 +550,16 @@ napi_value Port::KeepAlive(napi_env env, const napi_value* arguments) {
   return nullptr;
 }
 
+int64_t Port::PutBytes(napi_env env, napi_value value) {
+  const Bytes bytes = BytesOf(env, value);
+  if (bytes.size() <= kCopyBytes) {
+    writer_.Copy(bytes);
+  } else {
+    Borrow(env, value, bytes);
+  }
+  return static_cast<int64_t>(bytes.size());
+}
+
 void Port::PutBody(napi_env env, napi_value body, Bytes bytes) {
   if (bytes.size() <= kCopyBytes) {
     writer_.CopyPadded(bytes);
@@ -567,10 +593,8 @@ Verdict Port::Accepted(int64_t bytes) {
   const bool has_room = channel_->HasRoom();
   // Before it is whole, the engine sends an archive only once it has grown past the high water
   // mark.
-  if (is_raw_ || !has_room || unflushed_ >= kFlushBytes)
-    Flush(is_raw_                         ? Urgency::kNow
-          : archive_bytes_ >= high_water_ ? Urgency::kSoon
-                                          : Urgency::kLater);
+  if (!has_room || unflushed_ >= kFlushBytes)
+    Flush(archive_bytes_ >= high_water_ ? Urgency::kSoon : Urgency::kLater);
   return has_room ? kMore : kWait;
 }
 
@@ -588,6 +612,7 @@ void Port::Init(Napi::Env env, Napi::Object exports) {
   expose("addEncoded", Call<&Port::AddEncoded>);
   expose("claimPath", Call<&Port::ClaimPath>);
   expose("append", Call<&Port::Append>);
+  expose("write", Call<&Port::Write>);
   expose("finish", Call<&Port::Finish>);
   expose("abortOpen", Call<&Port::AbortOpen>);
   expose("wantRoom", Call<&Port::WantRoom>);

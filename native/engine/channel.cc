@@ -77,6 +77,12 @@ void Channel::PostAlone(std::vector<Item>* items) {
   Schedule();
 }
 
+void Channel::PostInline(std::vector<Item>* items) {
+  mailbox_.Put(items);
+  const bool may_step = !is_scheduled.load() && counters.has_reader == 1;
+  if (!may_step || !engine_.TryStep(this, 0)) Schedule();
+}
+
 void Channel::Schedule() {
   if (!is_scheduled.exchange(true)) engine_.Schedule(shared_from_this());
 }

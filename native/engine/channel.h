@@ -83,6 +83,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   // The same for the end of a small archive that nothing stands before: sent on this thread if it
   // can be.
   void PostAlone(std::vector<Item>* items);
+  // The same for a little in a raw channel.
+  void PostInline(std::vector<Item>* items);
   // Ask for a kRoom report as soon as HasRoom().
   void WantRoom();
   // Queued bytes are below highWaterMark and, unless only the open archive is kept, kept bytes

@@ -117,7 +117,7 @@ bool Engine::TryStep(Channel* channel, int64_t patience_ns) {
   for (int64_t now = NowNs(); until == 0 || now < until; now = NowNs()) {
     channel->must_step = false;
     channel->deadline = channel->Step(now);
-    if (!channel->IsSending()) break;
+    if (!channel->IsSending() || patience_ns == 0) break;
     // Waking the reader can take as long as all of it is to take.
     if (until == 0) until = NowNs() + patience_ns;
     ::sched_yield();  // it may have been woken on this processor

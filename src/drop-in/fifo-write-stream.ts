@@ -16,7 +16,7 @@ import {
 export interface FifoWriteStreamOptions {
   /** What strings are written in. Default `'utf8'`. */
   encoding?: BufferEncoding | undefined
-  /** Bytes that wait in the stream before write() returns false. Default 1 MiB. */
+  /** Bytes that wait in the stream before write() returns false. Default 4 MiB. */
   highWaterMark?: number | undefined
   /** Bytes of pipe to ask the kernel for (F_SETPIPE_SZ, pipe(7)); what it refuses is halved. Default 1 MiB. */
   pipeSize?: number | undefined
@@ -108,7 +108,7 @@ export class FifoWriteStream extends Writable {
       readerTimeoutMs: checkMs('readerTimeoutMs', options.readerTimeoutMs, Number.POSITIVE_INFINITY),
     }
     super({
-      highWaterMark: checkBytes('highWaterMark', options.highWaterMark, 1 << 20, 0),
+      highWaterMark: checkBytes('highWaterMark', options.highWaterMark, 4 << 20, 0),
       autoDestroy: autoClose,
       emitClose: options.emitClose === undefined || checkFlag('emitClose', options.emitClose),
       defaultEncoding: encoding,
@@ -209,8 +209,7 @@ export class FifoWriteStream extends Writable {
   // The engine's high water mark is 1 byte: it is drained when the kernel has everything.
   async #send(chunks: Buffer[]): Promise<void> {
     const fifo = this.#whileOpen()
-    fifo.write(chunks)
-    await fifo.drained()
+    if (!fifo.write(chunks)) await fifo.drained()
   }
 
   // Writable calls _write(), _writev() and _final() only after _construct() and not after _destroy().

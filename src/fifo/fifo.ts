@@ -121,9 +121,7 @@ export class FifoWriter {
         throw new TypeError(`a chunk must be a Uint8Array, found ${describe(chunk)}`)
       }
     }
-    let verdict = 0
-    for (const chunk of list) verdict = this.#channel.native.append(chunk)
-    return verdict === 0
+    return this.#channel.native.write(list) === 0
   }
 
   /** Settles when less than highWaterMark is queued. Rejects with what broke the FIFO, or an AbortError. */

@@ -294,8 +294,12 @@ test('what is written as the reader leaves reaches no other one, and close() doe
       closeSync(reader)
       const waits = []
       for (let i = 0; i < 20; i++) {
-        writer.write(new Uint8Array(100))
-        waits.push(writer.consumed().catch(({ code }) => code))
+        try {
+          writer.write(new Uint8Array(100))
+          waits.push(writer.consumed().catch(({ code }) => code))
+        } catch ({ code }) {
+          waits.push(code)
+        }
         // The engine hears of some of it before it tells us, and of some after.
         const end = performance.now() + 0.02 * (round % 10)
         while (performance.now() < end);
@@ -339,6 +343,51 @@ test('a reader may leave and another come between two writes', async (t) => {
   }
   t.like(writer.stats(), { opens: 1, bytesWritten: 16, bytesConsumed: 16 })
   await writer.close()
+})
+
+// How much the engine's thread wrote is in its /proc/self/task/*/io (proc(5)).
+test('a little is written by write() itself, unless something stands before it', async (t) => {
+  const fifo = fifoFor(t)
+  const script = `
+    import { closeSync, constants, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
+    import { openFifo } from 'tarspout'
+    const path = process.argv[1]
+    const read = (fd) => {
+      const buffer = Buffer.alloc(1 << 20)
+      return buffer.toString('latin1', 0, readSync(fd, buffer))
+    }
+    const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    const writer = await openFifo(path)
+    const fileOf = (task, name) => readFileSync('/proc/self/task/' + task + '/' + name, 'utf8')
+    const engine = readdirSync('/proc/self/task').find((task) => fileOf(task, 'comm') === 'tarspout\\n')
+    const byEngine = () => Number(/^wchar: (\\d+)/m.exec(fileOf(engine, 'io'))[1])
+    const before = byEngine()
+    let wrong = 0
+    for (let i = 0; i < 300; i++) {
+      const bytes = Buffer.from(('line ' + i).padEnd(1000))
+      writer.write(i % 2 ? [bytes.subarray(0, 3), bytes.subarray(3)] : bytes)
+      await writer.drained()
+      if (read(reader) !== bytes.toString()) wrong++
+    }
+    const written = byEngine() - before
+    writer.write(Buffer.alloc(2 << 20))
+    writer.write(Buffer.from('last'))
+    let rest = ''
+    while (rest.length < (2 << 20) + 4) {
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      try {
+        rest += read(reader)
+      } catch {} // there is nothing yet
+    }
+    console.log(JSON.stringify({ wrong, written, last: rest.slice(-5) }))
+    closeSync(reader)
+    await writer.close()`
+  const { output, exited } = runScript(script, {}, fifo.path)
+  t.deepEqual(await exited, [0, null])
+  const { wrong, written, last } = JSON.parse(await output)
+  t.is(wrong, 0)
+  t.true(written < 150_000, `${written} of 300000 bytes by the engine`)
+  t.is(last, '\0last')
 })
 
 test('several FIFOs do not hold each other up', async (t) => {
