@@ -79,7 +79,7 @@ export function createFifoWriteStream(
  *             └──────── writableLength ─────────────────────┘└─ pipeSize ─┘
  * ```
  *
- * What is written in one go (before the next tick) is sent together. A chunk's memory is borrowed until the callback of its write(),
+ * What is written in one turn of the event loop is sent together. A chunk's memory is borrowed until the callback of its write(),
  * which comes when the kernel has the chunk and those written with it. So at most highWaterMark bytes and the last chunk wait in the
  * process, and pipeSize bytes in the kernel.
  */
@@ -171,11 +171,12 @@ export class FifoWriteStream extends Writable {
     )
   }
 
-  // What is written in one go goes to the engine in one call: else the first chunk would go alone, and the rest wait until it is back.
+  // What is written in one turn goes to the engine in one call: else the first chunk would go alone, and the rest wait until it is
+  // back. Not by the next tick: streams that feed this one often take several for an archive.
   override write(chunk: unknown, encoding?: BufferEncoding | Callback, callback?: Callback): boolean {
     if (this.writableCorked === 0) {
       this.cork()
-      process.nextTick(() => this.uncork())
+      setImmediate(() => this.uncork())
     }
     return super.write(chunk, encoding as BufferEncoding, callback)
   }
