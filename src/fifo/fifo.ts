@@ -121,7 +121,9 @@ export class FifoWriter {
         throw new TypeError(`a chunk must be a Uint8Array, found ${describe(chunk)}`)
       }
     }
-    return this.#channel.native.write(list) === 0
+    const hasRoom = this.#channel.native.write(list) === 0
+    if (this.#error) throw this.#error // this write found the reader gone
+    return hasRoom
   }
 
   /** Settles when less than highWaterMark is queued. Rejects with what broke the FIFO, or an AbortError. */
