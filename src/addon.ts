@@ -50,27 +50,29 @@ export interface Addon {
     onReports: (reports: Float64Array) => void,
   ): Port | [failure: number, errno: number]
 
-  // What a NativeChannel does, of any port.
-  setTemplate(port: Port, mode: number, mtimeS: number, uid: number, gid: number): boolean
-  begin(port: Port, archive: number): void
-  add(port: Port, name: string, body: Uint8Array | undefined): number
-  addMany(port: Port, records: Uint8Array, bytes: number): Verdict
-  claimPath(port: Port, path: string): boolean
-  addEncoded(port: Port, header: Uint8Array, body: Uint8Array | undefined): Verdict
-  append(port: Port, bytes: Uint8Array): Verdict
-  write(port: Port, chunks: readonly Uint8Array[]): Verdict
-  finish(port: Port, isAlone: boolean): boolean
-  abortOpen(port: Port, insideBody: boolean): void
-  wantRoom(port: Port): void
-  wantOpen(port: Port): void
-  close(port: Port, lingerMs: number): void
-  abortAll(port: Port): void
-  stats(port: Port): Float64Array
-  keepAlive(port: Port, keep: boolean): void
+  // What a NativeChannel does, by the number of its port.
+  setTemplate(port: number, mode: number, mtimeS: number, uid: number, gid: number): boolean
+  begin(port: number, archive: number): void
+  add(port: number, name: string, body: Uint8Array | undefined): number
+  addMany(port: number, records: Uint8Array, bytes: number): Verdict
+  claimPath(port: number, path: string): boolean
+  addEncoded(port: number, header: Uint8Array, body: Uint8Array | undefined): Verdict
+  append(port: number, bytes: Uint8Array): Verdict
+  write(port: number, chunks: readonly Uint8Array[]): Verdict
+  finish(port: number, isAlone: boolean): boolean
+  abortOpen(port: number, insideBody: boolean): void
+  wantRoom(port: number): void
+  wantOpen(port: number): void
+  close(port: number, lingerMs: number): void
+  abortAll(port: number): void
+  stats(port: number): Float64Array
+  keepAlive(port: number, keep: boolean): void
 }
 
-/** A channel in native code: an External of Node-API. */
-export type Port = { readonly isPort: unique symbol }
+/** A channel in native code. Its number is good as long as the port is held. */
+export interface Port {
+  readonly number: number
+}
 
 /** Numbers of one report: kind, failure, archive, attempts, errno, blockedMs. */
 export const REPORT_FIELDS = 6
@@ -115,19 +117,22 @@ export const addon: Addon = load()
  * channels: functions of each one's own take long to make, and V8 compiles their callers anew.
  */
 export class NativeChannel {
-  readonly #port: Port
+  /** What keeps the number. */
+  readonly port: Port
+  readonly #number: number
 
   constructor(port: Port) {
-    this.#port = port
+    this.port = port
+    this.#number = port.number
   }
 
   /** Fixes what add() writes into headers beside name and size. False: these values need a header of their own. */
   setTemplate(mode: number, mtimeS: number, uid: number, gid: number): boolean {
-    return addon.setTemplate(this.#port, mode, mtimeS, uid, gid)
+    return addon.setTemplate(this.#number, mode, mtimeS, uid, gid)
   }
 
   begin(archive: number): void {
-    addon.begin(this.#port, archive)
+    addon.begin(this.#number, archive)
   }
 
   /**
@@ -135,7 +140,7 @@ export class NativeChannel {
    * was written, since something may be wrong with it, or its name or size is for addEncoded().
    */
   add(name: string, body: Uint8Array | undefined): number {
-    return addon.add(this.#port, name, body)
+    return addon.add(this.#number, name, body)
   }
 
   /**
@@ -145,22 +150,22 @@ export class NativeChannel {
    *   and have no slash, bodies of up to 1 KiB
    */
   addMany(records: Uint8Array, bytes: number): Verdict {
-    return addon.addMany(this.#port, records, bytes)
+    return addon.addMany(this.#number, records, bytes)
   }
 
   /** Whether the clean path of what addEncoded() is to add is free: no folder or file of the open archive is in its way. */
   claimPath(path: string): boolean {
-    return addon.claimPath(this.#port, path)
+    return addon.claimPath(this.#number, path)
   }
 
   /** A header encoded elsewhere, a body or none, and its padding. */
   addEncoded(header: Uint8Array, body: Uint8Array | undefined): Verdict {
-    return addon.addEncoded(this.#port, header, body)
+    return addon.addEncoded(this.#number, header, body)
   }
 
   /** A part of a body, or padding. Up to 16 KiB are copied, more are borrowed until they are released. */
   append(bytes: Uint8Array): Verdict {
-    return addon.append(this.#port, bytes)
+    return addon.append(this.#number, bytes)
   }
 
   /**
@@ -168,7 +173,7 @@ export class NativeChannel {
    * reports told before it returns.
    */
   write(chunks: readonly Uint8Array[]): Verdict {
-    return addon.write(this.#port, chunks)
+    return addon.write(this.#number, chunks)
   }
 
   /**
@@ -176,39 +181,39 @@ export class NativeChannel {
    * may be sent by this call, and its reports told before it returns.
    */
   finish(isAlone: boolean): boolean {
-    return addon.finish(this.#port, isAlone)
+    return addon.finish(this.#number, isAlone)
   }
 
   /** Takes the open archive back. `insideBody`: the last entry's body is not complete. */
   abortOpen(insideBody: boolean): void {
-    addon.abortOpen(this.#port, insideBody)
+    addon.abortOpen(this.#number, insideBody)
   }
 
   /** Report when there is room again. */
   wantRoom(): void {
-    addon.wantRoom(this.#port)
+    addon.wantRoom(this.#number)
   }
 
   /** Open the write end although there is nothing to send yet. */
   wantOpen(): void {
-    addon.wantOpen(this.#port)
+    addon.wantOpen(this.#number)
   }
 
   close(lingerMs: number): void {
-    addon.close(this.#port, lingerMs)
+    addon.close(this.#number, lingerMs)
   }
 
   abortAll(): void {
-    addon.abortAll(this.#port)
+    addon.abortAll(this.#number)
   }
 
   /** In the order of native/binding/port.cc, Stats(). */
   stats(): Float64Array {
-    return addon.stats(this.#port)
+    return addon.stats(this.#number)
   }
 
   /** Whether the process shall live for this channel. */
   keepAlive(keep: boolean): void {
-    addon.keepAlive(this.#port, keep)
+    addon.keepAlive(this.#number, keep)
   }
 }

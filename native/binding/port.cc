@@ -1,10 +1,11 @@
-// A channel for JavaScript: `openChannel(options, onReports)` gives its port, which every other
-// function takes first.
+// A channel for JavaScript: `openChannel(options, onReports)` gives its port, whose number every
+// other function takes first.
 //
 // Everything here runs on the thread of the environment that opened the channel, except what is
 // marked. What is added becomes items (item_writer.h), which go to the engine many at a time.
 #include <napi.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -96,6 +97,7 @@ class Port {
  private:
   // The port, or why there is none: [failure, errno].
   static napi_value Open(napi_env env, napi_callback_info info);
+  static uint32_t Enter(Port* port);
 
   using Urgency = Channel::Urgency;
   using Method = napi_value (Port::*)(napi_env, const napi_value* arguments);
@@ -104,13 +106,14 @@ class Port {
   static napi_value Call(napi_env env, napi_callback_info info) {
     napi_value arguments[5] = {};
     size_t count = 5;
-    void* port = nullptr;
     napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
-    if (napi_get_value_external(env, arguments[0], &port) != napi_ok) return nullptr;
-    return (static_cast<Port*>(port)->*method)(env, arguments + 1);
+    uint32_t number = 0;
+    napi_get_value_uint32(env, arguments[0], &number);
+    if (number >= ports_.size() || ports_[number] == nullptr) return nullptr;
+    return (ports_[number]->*method)(env, arguments + 1);
   }
 
-  static void Collected(napi_env, void*, void* keep);
+  static void Collected(napi_env, void* data, void*);
   static void EnvironmentEnds(void* data);
   static void OnNotified(napi_env env, napi_value, void* context, void*);
   static void NotifierGone(napi_env, void* data, void*);
@@ -143,7 +146,11 @@ class Port {
   void Report(napi_env env);
   void LetGo(napi_env env);
 
+  // Those of this thread, by their numbers; null: free.
+  static inline thread_local std::vector<Port*> ports_;
+
   const napi_env env_;
+  uint32_t number_ = 0;
   const bool is_raw_;
   const bool checks_names_;
   const int64_t high_water_;
@@ -220,16 +227,27 @@ napi_value Port::Open(napi_env env, napi_callback_info info) {
   napi_create_reference(env, arguments[3], 1, &port->on_reports_);
   napi_add_env_cleanup_hook(env, EnvironmentEnds, port.get());
 
-  napi_value external = nullptr;
-  auto* keep = new std::shared_ptr<Port>(port);
-  napi_create_external(env, port.get(), Collected, keep, &external);
-  return external;
+  // An External would do, but Node frees what it keeps of one only if it is collected.
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("number", Enter(port.get()));
+  napi_add_finalizer(env, object, new std::shared_ptr<Port>(port), Collected, nullptr, nullptr);
+  return object;
+}
+
+// The first number that is free.
+uint32_t Port::Enter(Port* port) {
+  const auto at = std::find(ports_.begin(), ports_.end(), nullptr);
+  port->number_ = static_cast<uint32_t>(at - ports_.begin());
+  if (at == ports_.end()) ports_.push_back(nullptr);
+  ports_[port->number_] = port;
+  return port->number_;
 }
 
 // Nobody holds the port any more.
-void Port::Collected(napi_env, void*, void* hint) {
-  const std::unique_ptr<std::shared_ptr<Port>> keep(static_cast<std::shared_ptr<Port>*>(hint));
+void Port::Collected(napi_env, void* data, void*) {
+  const std::unique_ptr<std::shared_ptr<Port>> keep(static_cast<std::shared_ptr<Port>*>(data));
   Port& port = **keep;
+  ports_[port.number_] = nullptr;
   if (!port.is_shut_) port.Shut();
 }
 
