@@ -15,8 +15,9 @@ inline constexpr int64_t kLingerNs = 2 * kMs;
 inline constexpr int64_t kAskNs = 100 * kMs;
 // Without a reader for so long: start over.
 inline constexpr int64_t kReaderGoneNs = 50 * kMs;
-// For a reader to see the end of file after a cut, and after a dead writer's bytes were taken.
-inline constexpr int64_t kHoldNs = 100 * kMs;
+// For a reader to see the end of file after a cut, if it does not close before; and after a dead
+// writer's bytes were taken.
+inline constexpr int64_t kHoldNs = 1000 * kMs;
 inline constexpr int64_t kLeftoverNs = 100 * kMs;
 // For a reader to leave after the end of file of a raw channel.
 inline constexpr int64_t kLeaveNs = 20 * kMs;
