@@ -20,7 +20,7 @@ inline constexpr int64_t kReaderGoneNs = 50 * kMs;
 inline constexpr int64_t kHoldNs = 1000 * kMs;
 inline constexpr int64_t kLeftoverNs = 100 * kMs;
 // For a reader to leave after the end of file of a raw channel.
-inline constexpr int64_t kLeaveNs = 20 * kMs;
+inline constexpr int64_t kLeaveNs = 100 * kMs;
 // A FIFO that is not replaced by then is gone.
 inline constexpr int64_t kRemovedNs = 1000 * kMs;
 // Looks even if no event came.

@@ -54,7 +54,7 @@ const KNOWN = [
  * thread of the pool; any number can wait at a time, destroy() ends the wait, and it does not hold up `process.exit()`. It
  * never creates a file.
  *
- * Events: `open` and `ready` when a reader has the FIFO open, `close` when the write end is closed and the reader has left (20 ms later
+ * Events: `open` and `ready` when a reader has the FIFO open, `close` when the write end is closed and the reader has left (100 ms later
  * at the latest), and those of Writable.
  * `error` has the codes ERR_FIFO_NOT_A_FIFO, ERR_FIFO_BUSY, ERR_FIFO_NO_READER, ERR_FIFO_READER_LOST (the reader left before it
  * had read everything: found by the next write, and by end()), ERR_FIFO_REMOVED, ERR_TAR_BODY (a chunk's memory was detached

@@ -152,7 +152,7 @@ export class FifoWriter {
   }
 
   /**
-   * Waits until everything written was read, then closes the write end: the reader sees the end of file. Settles when it has left, 20 ms
+   * Waits until everything written was read, then closes the write end: the reader sees the end of file. Settles when it has left, 100 ms
    * later at the latest: the next writer does not meet it.
    * Rejects with what breaks the FIFO meanwhile, or an AbortError; it is closed all the same.
    */
