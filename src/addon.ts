@@ -5,7 +5,7 @@ import { TarspoutError } from './errors.js'
 const require = createRequire(import.meta.url)
 
 /** What native/binding exports. Arguments are checked before they get here; native code re-checks only what would be unsafe. */
-export interface Addon {
+export interface Addon extends PortCalls {
   /**
    * Encodes a header into `target` from `offset` on. Returns its bytes; if that is more than `target` has there, nothing
    * was written. An entry no format can hold gives the reasons instead: field, reason, index of the pax record, field, ...
@@ -49,24 +49,13 @@ export interface Addon {
     flags: readonly boolean[],
     onReports: (reports: Float64Array) => void,
   ): Port | [failure: number, errno: number]
+}
 
-  // What a NativeChannel does, by the number of its port.
-  setTemplate(port: number, mode: number, mtimeS: number, uid: number, gid: number): boolean
-  begin(port: number, archive: number): void
-  add(port: number, name: string, body: Uint8Array | undefined): number
-  addMany(port: number, records: Uint8Array, bytes: number): Verdict
-  claimPath(port: number, path: string): boolean
-  addEncoded(port: number, header: Uint8Array, body: Uint8Array | undefined): Verdict
-  append(port: number, bytes: Uint8Array): Verdict
-  write(port: number, chunks: readonly Uint8Array[]): Verdict
-  finish(port: number, isAlone: boolean): boolean
-  abortOpen(port: number, insideBody: boolean): void
-  wantRoom(port: number): void
-  wantOpen(port: number): void
-  close(port: number, lingerMs: number): void
-  abortAll(port: number): void
-  stats(port: number): Float64Array
-  keepAlive(port: number, keep: boolean): void
+type Calls = Omit<NativeChannel, 'port'>
+
+/** What a {@link NativeChannel} does, by the number of its port. */
+type PortCalls = {
+  [Name in keyof Calls]: (port: number, ...rest: Parameters<Calls[Name]>) => ReturnType<Calls[Name]>
 }
 
 /** A channel in native code. Its number is good as long as the port is held. */
