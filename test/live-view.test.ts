@@ -61,6 +61,7 @@ test('a terminal shows one line of state, which fits, and tells a stall from a p
   const { folder, terminal, typeCtrlC } = show(
     t,
     70,
+    'sleep 0.5', // a state is shown while the pipe is empty
     'echo pfs $PFS_DIR; tar -cf $PFS_DIR/out f; tar -cf t.tar f',
     'exec 3> $PFS_DIR/out; head -c 1200 t.tar >&3; sleep 1000',
   )
@@ -71,7 +72,10 @@ test('a terminal shows one line of state, which fits, and tells a stall from a p
   const states = stdout.split(/[\r\n]+/).filter((line) => /^\d+ commit/.test(line))
   t.true(states.length > 0)
   for (const state of states) t.true(state.length < 70, state)
-  t.true(states.some((state) => /entries\/s · .*B\/s · pipe ░{8} 0 %/.test(state)))
+  t.true(
+    states.some((state) => /entries\/s · .*B\/s · pipe ░{8} 0 %/.test(state)),
+    stdout,
+  )
   t.notRegex(stdout, /commit 1 /)
   const pfs = /pfs (\S+)/.exec(stdout)?.[1] ?? ''
   t.not(pfs, '')

@@ -231,11 +231,12 @@ export function runScript(script: string, env: NodeJS.ProcessEnv = {}, ...words:
 }
 
 /**
- * The commits a reader took for whole, without empty ones, and without what was sent again right behind, an archive or two: readers
+ * The commits a reader took for whole, without empty ones, and without what was sent again right behind, an archive or a pair: readers
  * that come and go (A and B) can cost that when the machine is slow, as a receipt's `attempts` tells.
  */
 export function wholeOf(commits: readonly FinishedCommit[]): FinishedCommit[] {
   const whole = commits.filter(({ complete, entries }) => complete && entries.length > 0)
   const isAgain = (i: number, back: number) => isDeepStrictEqual(whole[i]?.entries, whole[i - back]?.entries)
-  return whole.filter((_, i) => !isAgain(i, 1) && !isAgain(i, 2))
+  const isOfPair = (i: number) => isAgain(i, 2) && (isAgain(i - 1, 2) || isAgain(i + 1, 2))
+  return whole.filter((_, i) => !isAgain(i, 1) && !isOfPair(i))
 }
