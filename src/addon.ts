@@ -120,10 +120,6 @@ export class NativeChannel {
     return addon.setTemplate(this.#number, mode, mtimeS, uid, gid)
   }
 
-  begin(archive: number): void {
-    addon.begin(this.#number, archive)
-  }
-
   /**
    * A regular file of the template. Answers with the bytes of its header, which are even, plus the {@link Verdict}; or with -1: nothing
    * was written, since something may be wrong with it, or its name or size is for addEncoded().
@@ -166,8 +162,9 @@ export class NativeChannel {
   }
 
   /**
-   * The end-of-archive marker (not on a raw channel); the archive is whole. Whether there is room for more. `isAlone`: a small one
-   * may be sent by this call, and its reports told before it returns.
+   * The end-of-archive marker (not on a raw channel); the archive is whole, and the next one begins. They are numbered from 1 on.
+   * `isAlone`: a small one may be sent by this call, and its reports told before it returns. Else it may be kept until handOver(),
+   * up to 64 KiB in all. Whether there is room for more.
    */
   finish(isAlone: boolean): boolean {
     return addon.finish(this.#number, isAlone)
@@ -176,6 +173,11 @@ export class NativeChannel {
   /** Takes the open archive back. `insideBody`: the last entry's body is not complete. */
   abortOpen(insideBody: boolean): void {
     addon.abortOpen(this.#number, insideBody)
+  }
+
+  /** Hands over the archives that finish() kept, so that the engine gets them together. */
+  handOver(): void {
+    addon.handOver(this.#number)
   }
 
   /** Report when there is room again. */

@@ -31,20 +31,17 @@ std::vector<Item>* ItemWriter::Items() {
   return &items_;
 }
 
-void ItemWriter::Begin(uint64_t number) {
+void ItemWriter::Abort(bool inside_body) {
+  End(inside_body ? Item::Then::kAbortInsideBody : Item::Then::kAbort);
+}
+
+void ItemWriter::End(Item::Then then) {
   small_in_a_row_ = 0;
   Push();
-  items_.push_back({.kind = Item::Kind::kBegin, .number = number});
-}
-
-void ItemWriter::Finish() {
-  Push();
-  items_.push_back({.kind = Item::Kind::kFinish});
-}
-
-void ItemWriter::Abort(bool inside_body) {
-  Push();
-  items_.push_back({.kind = Item::Kind::kAbort, .inside_body = inside_body});
+  const bool has_part = !items_.empty() && items_.back().then == Item::Then::kMore;
+  if (!has_part) items_.push_back({.number = archive_});
+  items_.back().then = then;
+  ++archive_;
 }
 
 void ItemWriter::LetGo() {
@@ -133,8 +130,7 @@ void ItemWriter::CopyPadded(Bytes body) {
 void ItemWriter::Lend(Bytes bytes, std::shared_ptr<const void> owner) {
   small_in_a_row_ = 0;
   Push();
-  items_.push_back(
-      {.kind = Item::Kind::kAppend, .segment = {bytes.data(), bytes.size(), std::move(owner)}});
+  items_.push_back({.number = archive_, .segment = {bytes.data(), bytes.size(), std::move(owner)}});
 }
 
 // ---- chunks
@@ -178,7 +174,7 @@ void ItemWriter::Push() {
     segment.size = std::exchange(unpacked_bytes_, 0);
     segment.packed_size = size;
   }
-  items_.push_back({.kind = Item::Kind::kAppend, .segment = std::move(segment)});
+  items_.push_back({.number = archive_, .segment = std::move(segment)});
   pushed_ = used_;
 }
 

@@ -26,8 +26,10 @@ class ItemWriter {
   // Everything so far; for Channel::Post(), which empties it.
   std::vector<Item>* Items();
 
-  void Begin(uint64_t number);
-  void Finish();
+  // The number of the open archive.
+  uint64_t archive() const { return archive_; }
+  // Each ends it, and begins the next one.
+  void Finish() { End(Item::Then::kFinish); }
   void Abort(bool inside_body);
 
   // What was not taken is dropped, and no memory kept.
@@ -55,6 +57,7 @@ class ItemWriter {
   uint8_t* PackedRoom(size_t bytes);
   uint8_t* Reserve(size_t size);
   uint8_t* Room(size_t size);
+  void End(Item::Then then);
   void Push();
 
   tar::EntryHeader fixed_;  // what the template is of
@@ -64,6 +67,7 @@ class ItemWriter {
   size_t pushed_ = 0;  // of chunk_: items up to here
   int small_in_a_row_ = 0;
   size_t unpacked_bytes_ = 0;  // what lies between is packed, and makes so many
+  uint64_t archive_ = 1;
   std::vector<Item> items_;
 };
 

@@ -32,8 +32,9 @@ namespace {
 constexpr size_t kCopyBytes = 16 << 10;
 // Names that fit here, with the NUL that Node-API adds, take the hot path.
 constexpr size_t kNameRoom = 1028;
-// Handed to the engine at the latest then.
+// Handed to the engine at the latest then: the open archive, and those that were ended.
 constexpr int64_t kFlushBytes = 512 << 10;
+constexpr int64_t kKeptBytes = 64 << 10;
 // So much may be written on this thread.
 constexpr int64_t kInlineBytes = 64 << 10;
 
@@ -122,7 +123,6 @@ class Port {
 
   // The functions that take a port.
   napi_value SetTemplate(napi_env env, const napi_value* arguments);
-  napi_value Begin(napi_env env, const napi_value* arguments);
   napi_value Add(napi_env env, const napi_value* arguments);
   napi_value AddMany(napi_env env, const napi_value* arguments);
   napi_value AddEncoded(napi_env env, const napi_value* arguments);
@@ -131,6 +131,7 @@ class Port {
   napi_value Write(napi_env env, const napi_value* arguments);
   napi_value Finish(napi_env env, const napi_value* arguments);
   napi_value AbortOpen(napi_env env, const napi_value* arguments);
+  napi_value HandOver(napi_env, const napi_value*);
   napi_value WantRoom(napi_env, const napi_value*);
   napi_value WantOpen(napi_env, const napi_value*);
   napi_value Close(napi_env env, const napi_value* arguments);
@@ -163,7 +164,6 @@ class Port {
 
   ItemWriter writer_;
   tar::PathSet<PoolMemory> paths_;  // of the open archive
-  uint64_t archive_ = 0;
   int64_t archive_bytes_ = 0;
   int64_t unflushed_ = 0;
 };
@@ -397,14 +397,6 @@ napi_value Port::SetTemplate(napi_env env, const napi_value* arguments) {
   return result;
 }
 
-// begin(number)
-napi_value Port::Begin(napi_env env, const napi_value* arguments) {
-  archive_ = static_cast<uint64_t>(IntOf(env, arguments[0]));
-  archive_bytes_ = 0;
-  writer_.Begin(archive_);
-  return nullptr;
-}
-
 // add(name, body | undefined): an entry of the template. The bytes of its header, plus 1 for kWait;
 // or kRefused: something is to be said about it first, nothing was written.
 napi_value Port::Add(napi_env env, const napi_value* arguments) {
@@ -499,7 +491,8 @@ napi_value Port::Write(napi_env env, const napi_value* arguments) {
   return NumberOf(env, channel_->HasRoom() ? kMore : kWait);
 }
 
-// finish(isAlone): the end-of-archive marker (not on a raw channel) and the end of the archive.
+// finish(isAlone): the end-of-archive marker (not on a raw channel) and the end of the archive. The
+// next one begins; they are numbered from 1 on. One that is not alone may be kept until handOver().
 napi_value Port::Finish(napi_env env, const napi_value* arguments) {
   bool is_alone = false;
   napi_get_value_bool(env, arguments[0], &is_alone);
@@ -509,13 +502,15 @@ napi_value Port::Finish(napi_env env, const napi_value* arguments) {
     unflushed_ += sizeof(kZeros);
     channel_->counters.accepted += sizeof(kZeros);
   }
+  const bool is_little = archive_bytes_ <= kInlineBytes;
   paths_.Clear();
+  archive_bytes_ = 0;
   writer_.Finish();
-  if (is_alone && archive_bytes_ <= kInlineBytes) {
+  if (is_alone && is_little) {
     unflushed_ = 0;
     channel_->PostAlone(writer_.Items());
     Report(env);
-  } else {
+  } else if (is_raw_ || is_alone || unflushed_ >= kKeptBytes) {
     Flush(Urgency::kNow);
   }
   napi_value result = nullptr;
@@ -528,7 +523,14 @@ napi_value Port::AbortOpen(napi_env env, const napi_value* arguments) {
   bool inside_body = false;
   napi_get_value_bool(env, arguments[0], &inside_body);
   paths_.Clear();
+  archive_bytes_ = 0;
   writer_.Abort(inside_body);
+  Flush(Urgency::kNow);
+  return nullptr;
+}
+
+// handOver(): the archives that finish() kept.
+napi_value Port::HandOver(napi_env, const napi_value*) {
   Flush(Urgency::kNow);
   return nullptr;
 }
@@ -546,6 +548,7 @@ napi_value Port::WantOpen(napi_env, const napi_value*) {
 
 // close(lingerMs)
 napi_value Port::Close(napi_env env, const napi_value* arguments) {
+  Flush(Urgency::kLater);  // Close() wakes the engine
   channel_->Close(IntOf(env, arguments[0]) * 1'000'000);
   return nullptr;
 }
@@ -590,7 +593,8 @@ void Port::PutBody(napi_env env, napi_value body, Bytes bytes) {
 void Port::Borrow(napi_env env, napi_value body, Bytes bytes) {
   napi_ref reference = nullptr;
   napi_create_reference(env, body, 1, &reference);
-  const auto give_back = [returned = returned_, reference, bytes, archive = archive_](const void*) {
+  const auto give_back = [returned = returned_, reference, bytes,
+                          archive = writer_.archive()](const void*) {
     const std::lock_guard lock(returned->mutex);
     returned->bodies.push_back({reference, bytes.size(), archive});
   };
@@ -624,7 +628,6 @@ void Port::Init(Napi::Env env, Napi::Object exports) {
   };
   expose("openChannel", Open);
   expose("setTemplate", Call<&Port::SetTemplate>);
-  expose("begin", Call<&Port::Begin>);
   expose("add", Call<&Port::Add>);
   expose("addMany", Call<&Port::AddMany>);
   expose("addEncoded", Call<&Port::AddEncoded>);
@@ -633,6 +636,7 @@ void Port::Init(Napi::Env env, Napi::Object exports) {
   expose("write", Call<&Port::Write>);
   expose("finish", Call<&Port::Finish>);
   expose("abortOpen", Call<&Port::AbortOpen>);
+  expose("handOver", Call<&Port::HandOver>);
   expose("wantRoom", Call<&Port::WantRoom>);
   expose("wantOpen", Call<&Port::WantOpen>);
   expose("close", Call<&Port::Close>);

@@ -8,7 +8,7 @@ void Backlog::Push(Item item) {
   const auto size = static_cast<int64_t>(item.segment.size);
   bytes_ += size;
   open_bytes_ += size;
-  if (item.kind == Item::Kind::kFinish) {
+  if (item.then == Item::Then::kFinish) {
     ++finished_;
     open_bytes_ = 0;
   }
@@ -16,8 +16,7 @@ void Backlog::Push(Item item) {
 }
 
 void Backlog::DropOpen() {
-  while (items_.back().kind != Item::Kind::kBegin) items_.pop_back();
-  items_.pop_back();
+  while (HasOpen()) items_.pop_back();
   bytes_ -= std::exchange(open_bytes_, 0);
 }
 
@@ -25,7 +24,7 @@ std::vector<uint64_t> Backlog::Clear() {
   const Backlog dropped = std::exchange(*this, Backlog());
   std::vector<uint64_t> numbers;
   for (const Item& item : dropped.items_) {
-    if (item.kind == Item::Kind::kBegin) numbers.push_back(item.number);
+    if (numbers.empty() || numbers.back() != item.number) numbers.push_back(item.number);
   }
   return numbers;
 }

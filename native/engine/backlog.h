@@ -19,9 +19,9 @@ class Backlog {
   // Archives whose end is here, and bytes of the one whose end is not.
   size_t Finished() const { return finished_; }
   int64_t OpenBytes() const { return open_bytes_; }
-  bool HasOpen() const { return !items_.empty() && items_.back().kind != Item::Kind::kFinish; }
+  bool HasOpen() const { return !items_.empty() && items_.back().then == Item::Then::kMore; }
 
-  // Any item but kAbort.
+  // None that aborts.
   void Push(Item item);
   // Forgets the open archive.
   void DropOpen();
@@ -34,7 +34,7 @@ class Backlog {
       Item item = std::move(items_.front());
       items_.pop_front();
       bytes_ -= static_cast<int64_t>(item.segment.size);
-      ended = item.kind == Item::Kind::kFinish;
+      ended = item.then == Item::Then::kFinish;
       take(&item);
     }
     if (ended) {

@@ -174,10 +174,10 @@ void Channel::TakeItem(Item* item, int64_t now) {
     Discard(*item);
   } else if (is_streaming_) {
     AdmitItem(item, now);
-  } else if (item->kind == Item::Kind::kAbort) {
-    backlog_.DropOpen();  // nothing of it ever was in the window
-  } else {
+  } else if (item->then == Item::Then::kMore || item->then == Item::Then::kFinish) {
     backlog_.Push(std::move(*item));
+  } else {
+    backlog_.DropOpen();  // nothing of it ever was in the window
   }
 }
 
@@ -199,21 +199,14 @@ void Channel::Admit(int64_t now) {
 }
 
 void Channel::AdmitItem(Item* item, int64_t now) {
-  switch (item->kind) {
-    case Item::Kind::kBegin:
-      window_.Begin(item->number);
-      break;
-    case Item::Kind::kAppend:
-      window_.Append(std::move(item->segment));
-      break;
-    case Item::Kind::kFinish:
-      window_.Finish(now);
-      is_streaming_ = false;
-      break;
-    case Item::Kind::kAbort:
-      AbortOpen(item->inside_body);
-      is_streaming_ = false;
-      break;
+  if (!window_.HasOpen()) window_.Begin(item->number);
+  window_.Append(std::move(item->segment));
+  if (item->then == Item::Then::kMore) return;
+  is_streaming_ = false;
+  if (item->then == Item::Then::kFinish) {
+    window_.Finish(now);
+  } else {
+    AbortOpen(item->then == Item::Then::kAbortInsideBody);
   }
 }
 
@@ -238,7 +231,7 @@ void Channel::AbortOpen(bool inside_body) {
 }
 
 void Channel::Discard(const Item& item) {
-  if (item.kind == Item::Kind::kFinish || item.kind == Item::Kind::kAbort) is_discarding_ = false;
+  if (item.then != Item::Then::kMore) is_discarding_ = false;
 }
 
 void Channel::Saw(fifo::Sight sight, int64_t now) {

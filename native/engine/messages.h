@@ -45,14 +45,18 @@ struct Report {
   int64_t blocked_ns = 0;  // kDelivered: how long the archive waited for the pipe or a reader
 };
 
-// What JavaScript hands over, in order.
+// What JavaScript hands over, in order: a part of an archive, which begins with the first.
 struct Item {
-  enum class Kind : uint8_t { kBegin, kAppend, kFinish, kAbort };
-  Kind kind;
-  bool inside_body = false;  // kAbort: the archive stands inside an entry's body, so its end cannot
-                             // be taken for a whole one
-  uint64_t number = 0;       // kBegin
-  Segment segment = {};      // kAppend
+  // What comes behind the part.
+  enum class Then : uint8_t {
+    kMore,
+    kFinish,
+    kAbort,
+    kAbortInsideBody,  // of an entry: its end cannot be taken for a whole archive's
+  };
+  uint64_t number;  // of the archive
+  Segment segment = {};
+  Then then = Then::kMore;
 };
 
 // Counters that JavaScript reads while the engine runs. Each is written by one thread; relaxed.

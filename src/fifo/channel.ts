@@ -6,7 +6,8 @@ import { FAILURES, type FailureFacts, failureError } from './failure.js'
 export interface ChannelListener {
   /** The write end was opened (raw channels only). */
   opened?(): void
-  delivered(archive: number, attempts: number, blockedMs: number): void
+  /** `deliveredAt`: ms since 1970, of when this was heard. */
+  delivered(archive: number, attempts: number, blockedMs: number, deliveredAt: number): void
   failed(archive: number, error: Error): void
   /** A raw channel lost its reader or cannot be used: everything pending failed. */
   broken?(error: Error): void
@@ -132,6 +133,7 @@ export class Channel {
 
   #report(reports: Float64Array, listener: ChannelListener): void {
     const { path } = this
+    const now = Date.now()
     for (let i = 0; i < reports.length; i += REPORT_FIELDS) {
       const archive = reports[i + 2] as number
       const attempts = reports[i + 3] as number
@@ -140,7 +142,7 @@ export class Channel {
           const blockedMs = reports[i + 5] as number
           if (events.delivered.hasSubscribers)
             events.delivered.publish({ path, archive, attempts, blockedMs })
-          listener.delivered(archive, attempts, blockedMs)
+          listener.delivered(archive, attempts, blockedMs, now)
           break
         }
         case KIND.failed: {

@@ -87,7 +87,6 @@ export class FifoWriter {
       return new FifoWriter(path, settings)
     })
     fifo.#stopListening = onAbort(signal, fifo, (self, reason) => self.#abort(reason))
-    fifo.#channel.native.begin(fifo.#stretch)
     fifo.#channel.native.wantOpen()
     fifo.#channel.hold()
     try {
@@ -143,7 +142,7 @@ export class FifoWriter {
   /** Settles when the reader has read every byte written so far. Rejects with what broke the FIFO, or an AbortError. */
   async consumed(): Promise<void> {
     this.#check('consumed')
-    await this.#endStretch(true)
+    await this.#endStretch()
   }
 
   /** What was measured. */
@@ -162,7 +161,7 @@ export class FifoWriter {
       this.#channel.hold()
       try {
         if (this.#error) this.#channel.native.abortAll()
-        else await this.#endStretch(false)
+        else await this.#endStretch()
       } finally {
         this.#channel.native.close(0)
         await this.#closed.promise
@@ -186,12 +185,11 @@ export class FifoWriter {
     }
   }
 
-  async #endStretch(goesOn: boolean): Promise<void> {
+  async #endStretch(): Promise<void> {
     const end = deferred<void>()
-    this.#consumed.set(this.#stretch, end)
+    this.#consumed.set(this.#stretch++, end)
     this.#channel.hold()
     this.#channel.native.finish(false)
-    if (goesOn) this.#channel.native.begin(++this.#stretch)
     try {
       await end.promise
     } finally {

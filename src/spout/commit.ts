@@ -156,7 +156,8 @@ export class Commit {
 
   /**
    * Ends the archive. One of up to 64 KiB that nothing stands before is written by this call, if the connection is open, and its reader
-   * looked for, for at most 0.1 ms (docs/delivery.md, Alone).
+   * looked for, for at most 0.1 ms (docs/delivery.md, Alone). Others go to the engine together, once the code that ends them has run or
+   * 64 KiB wait.
    *
    * @returns settles when the archive was delivered, as {@link SpoutOptions.confirm} says
    * @throws TarspoutError ERR_STATE; ERR_DELIVERY_UNCERTAIN, ERR_REPLAY_LIMIT, ERR_FIFO_NO_READER, ERR_FIFO_REMOVED,
@@ -190,14 +191,14 @@ export class Commit {
   }
 
   /** @internal The engine delivered the archive. */
-  delivered(attempts: number, blockedMs: number): void {
+  delivered(attempts: number, blockedMs: number, deliveredAt: number): void {
     const receipt: Receipt = {
       archive: this.archive,
       entries: this.#entries,
       bytes: this.#bytes,
       attempts,
       confirmed: this.#core.confirmed,
-      deliveredAt: Date.now(),
+      deliveredAt,
       blockedMs,
     }
     if (this.#markerHeader === undefined) this.#settle(receipt)
@@ -397,7 +398,7 @@ export class Commit {
       return
     }
     this.#state = 'ending'
-    core.hasRoom = core.native.finish(core.isAlone())
+    core.finish(core.isAlone())
     if (this.#markerHeader === undefined) core.open = undefined
     else if (this.#ended) core.beforeClose(this.#ended.promise)
   }
@@ -410,7 +411,7 @@ export class Commit {
       failed: (error) => this.failed(error),
     })
     core.native.addEncoded(header, this.#marker)
-    core.hasRoom = core.native.finish(false)
+    core.finish(false)
   }
 
   #settle(receipt: Receipt): void {

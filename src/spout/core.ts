@@ -7,11 +7,12 @@ import type { EntryFields } from '../tar/entry.js'
 import { Batch } from './batch.js'
 import type { Commit } from './commit.js'
 import type { SpoutSettings } from './options.js'
+import { Pending } from './pending.js'
 import { Turn } from './turn.js'
 
 /** Hears how an archive ended: one of the two, once, also before its end was written. */
 export interface ArchiveListener {
-  delivered(attempts: number, blockedMs: number): void
+  delivered(attempts: number, blockedMs: number, deliveredAt: number): void
   failed(error: Error): void
 }
 
@@ -40,11 +41,15 @@ export class SpoutCore {
   /** What ended the spout before its time: an AbortError. */
   error: Error | undefined
   readonly #batch: Batch
-  readonly #pending = new Map<number, ArchiveListener>()
+  readonly #pending = new Pending<ArchiveListener>()
   readonly #listener: ChannelListener
   readonly #closed = deferred<void>()
   #room: Deferred<void> | undefined
-  #archives = 0
+  #handsOver = false
+  readonly #handOver = (): void => {
+    this.#handsOver = false
+    this.channel.native.handOver()
+  }
   #beforeClose: Promise<unknown> = Promise.resolve()
   // What the channel's template has.
   #mode = 0o600
@@ -59,10 +64,8 @@ export class SpoutCore {
     this.markerName = settings.markerName
     this.separateMarker = settings.separateMarker
     this.#listener = {
-      delivered: (archive, attempts, blockedMs) => {
-        const listener = this.#pending.get(archive)
-        this.#pending.delete(archive)
-        listener?.delivered(attempts, blockedMs)
+      delivered: (archive, attempts, blockedMs, deliveredAt) => {
+        this.#pending.take(archive)?.delivered(attempts, blockedMs, deliveredAt)
       },
       failed: (archive, error) => this.#fail(archive, error),
       room: () => this.#giveRoom(),
@@ -139,10 +142,7 @@ export class SpoutCore {
 
   /** Begins an archive, and says its number. */
   begin(listener: ArchiveListener): number {
-    const archive = ++this.#archives
-    this.#pending.set(archive, listener)
-    this.native.begin(archive)
-    return archive
+    return this.#pending.add(listener)
   }
 
   /**
@@ -153,9 +153,17 @@ export class SpoutCore {
     return this.#pending.size === 1 && this.turn.claim()
   }
 
+  /** Ends the open archive: at once if it {@link isAlone}, else with those that the same piece of code ends. */
+  finish(isAlone: boolean): void {
+    this.hasRoom = this.native.finish(isAlone)
+    if (isAlone || this.#handsOver) return
+    this.#handsOver = true
+    queueMicrotask(this.#handOver)
+  }
+
   /** The open archive was taken back: nobody waits for it. */
   forget(archive: number): void {
-    this.#pending.delete(archive)
+    this.#pending.take(archive)
   }
 
   /** Settles when less than highWaterMark is queued. Rejects with an AbortError. */
@@ -177,7 +185,7 @@ export class SpoutCore {
     if (this.error) return
     this.error = abortError(reason)
     this.channel.abort(reason)
-    for (const archive of [...this.#pending.keys()]) this.#fail(archive, this.error)
+    for (const archive of this.#pending.archives()) this.#fail(archive, this.error)
     this.#room?.reject(this.error)
     this.#room = undefined
   }
@@ -207,9 +215,7 @@ export class SpoutCore {
   }
 
   #fail(archive: number, error: Error): void {
-    const listener = this.#pending.get(archive)
-    this.#pending.delete(archive)
-    listener?.failed(error)
+    this.#pending.take(archive)?.failed(error)
   }
 
   #giveRoom(): void {

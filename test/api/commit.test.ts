@@ -1,4 +1,7 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import test, { type ExecutionContext } from 'ava'
 import type { Body, Commit, EntryOptions, Spout, SpoutOptions } from 'tarspout'
@@ -1078,6 +1081,50 @@ test('commits are delivered in order while several end() are pending, in one ope
     )
     t.is(spout.stats().opens, connection === 'persistent' ? 1 : 40)
   }
+})
+
+test('archives that one piece of code ends are with the reader though JavaScript is busy from then on', async (t) => {
+  const fifo = fifoFor(t)
+  const copy = join(dirname(fifo.path), 'copy')
+  const cat = spawn('sh', ['-c', 'exec cat "$0" > "$1"', fifo.path, copy], { stdio: 'inherit' })
+  const catEnded = once(cat, 'close')
+  const spout = await spoutFor(t, fifo, { connection: 'persistent' })
+  const archives = async (count: number, size: number) => {
+    const all = spout.stats().archivesDelivered + count
+    const ends = Array.from({ length: count }, (_, i) => {
+      const commit = spout.beginCommit()
+      commit.add(`${i}`, pattern(size))
+      return commit.end()
+    })
+    await null
+    const until = performance.now() + 5000
+    while (performance.now() < until && spout.stats().archivesDelivered < all) {}
+    t.is(spout.stats().archivesDelivered, all)
+    return Promise.all(ends)
+  }
+  // The first ones are judged one by one, which takes turns of the engine.
+  for (let i = 0; i < 20; i++) await archives(1, 100)
+  await archives(3, 100)
+  await archives(300, 100)
+  await archives(3, 300_000)
+  await spout.close()
+  await catEnded
+  const entries = await readArchive(readFileSync(copy))
+  t.is(entries.length, 20 + 3 + 300 + 3)
+})
+
+test('an archive is sent to its end wherever the last of it that is handed over begins', async (t) => {
+  const fifo = fifoFor(t)
+  const cat = new Cat(t, fifo.path)
+  const spout = await spoutFor(t, fifo, { connection: 'persistent' })
+  let bytes = 0
+  for (let entries = 56; entries < 72; entries++) {
+    const commit = spout.beginCommit()
+    for (let i = 0; i < entries; i++) commit.add(`${i}`, pattern(8192))
+    bytes += (await commit.end()).bytes
+  }
+  await spout.close()
+  t.is((await cat.bytes).length, bytes)
 })
 
 // ---- every call in every state ----

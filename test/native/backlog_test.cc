@@ -11,38 +11,40 @@ namespace {
 
 using tarspout::Backlog;
 using tarspout::Item;
-using Kind = Item::Kind;
+using Then = Item::Then;
 
-// An archive of appends of these sizes.
-void Push(Backlog* backlog, uint64_t number, const std::vector<size_t>& sizes, bool is_finished) {
-  backlog->Push({.kind = Kind::kBegin, .number = number});
-  for (const size_t size : sizes)
-    backlog->Push({.kind = Kind::kAppend, .segment = {nullptr, size, nullptr}});
-  if (is_finished) backlog->Push({.kind = Kind::kFinish});
+// An archive of parts of these sizes.
+void Push(Backlog* backlog, uint64_t number, const std::vector<size_t>& sizes, Then then) {
+  for (size_t i = 0; i < sizes.size(); ++i)
+    backlog->Push({.number = number,
+                   .segment = {nullptr, sizes[i], nullptr},
+                   .then = i + 1 == sizes.size() ? then : Then::kMore});
 }
 
-// The kinds of what TakeArchive() gives, a letter each.
+// The sizes of what TakeArchive() gives; "." where it ends.
 std::string Taken(Backlog* backlog) {
-  std::string kinds;
-  backlog->TakeArchive([&](Item* item) { kinds += "bafx"[static_cast<int>(item->kind)]; });
-  return kinds;
+  std::string parts;
+  backlog->TakeArchive([&](Item* item) {
+    parts += std::to_string(item->segment.size) + (item->then == Then::kFinish ? "." : " ");
+  });
+  return parts;
 }
 
 TEST("archives come out one at a time, the open one with all there is of it") {
   Backlog backlog;
-  Push(&backlog, 1, {10, 20}, true);
-  Push(&backlog, 2, {5}, true);
-  Push(&backlog, 3, {7, 8}, false);
+  Push(&backlog, 1, {10, 20}, Then::kFinish);
+  Push(&backlog, 2, {5}, Then::kFinish);
+  Push(&backlog, 3, {7, 8}, Then::kMore);
   CHECK(backlog.Bytes() == 50);
   CHECK(backlog.Finished() == 2);
   CHECK(backlog.OpenBytes() == 15);
   CHECK(backlog.HasOpen());
-  CHECK(Taken(&backlog) == "baaf");
+  CHECK(Taken(&backlog) == "10 20.");
   CHECK(backlog.Bytes() == 20);
   CHECK(backlog.Finished() == 1);
-  CHECK(Taken(&backlog) == "baf");
+  CHECK(Taken(&backlog) == "5.");
   CHECK(backlog.OpenBytes() == 15);
-  CHECK(Taken(&backlog) == "baa");
+  CHECK(Taken(&backlog) == "7 8 ");
   CHECK(backlog.IsEmpty());
   CHECK(backlog.Bytes() == 0);
   CHECK(backlog.OpenBytes() == 0);
@@ -51,23 +53,21 @@ TEST("archives come out one at a time, the open one with all there is of it") {
 
 TEST("the open archive is forgotten, those before it stay") {
   Backlog backlog;
-  Push(&backlog, 1, {10}, true);
-  Push(&backlog, 2, {20, 30}, false);
+  Push(&backlog, 1, {10}, Then::kFinish);
+  Push(&backlog, 2, {20, 30}, Then::kMore);
   backlog.DropOpen();
   CHECK(backlog.Bytes() == 10);
   CHECK(backlog.OpenBytes() == 0);
   CHECK(!backlog.HasOpen());
-  Push(&backlog, 3, {}, false);
-  CHECK(backlog.HasOpen());
   backlog.DropOpen();
-  CHECK(Taken(&backlog) == "baf");
+  CHECK(Taken(&backlog) == "10.");
   CHECK(backlog.IsEmpty());
 }
 
 TEST("what is forgotten altogether is told by its numbers") {
   Backlog backlog;
-  Push(&backlog, 4, {10}, true);
-  Push(&backlog, 5, {20}, false);
+  Push(&backlog, 4, {10, 15}, Then::kFinish);
+  Push(&backlog, 5, {20}, Then::kMore);
   CHECK((backlog.Clear() == std::vector<uint64_t>{4, 5}));
   CHECK(backlog.IsEmpty());
   CHECK(backlog.Bytes() == 0);

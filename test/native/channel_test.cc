@@ -136,7 +136,7 @@ class Client {
 
   Channel& channel() { return *channel_; }
 
-  void Begin(uint64_t number) { items_.push_back({.kind = Item::Kind::kBegin, .number = number}); }
+  void Begin(uint64_t number) { number_ = number; }
 
   // A borrowed body: its own memory, given back when its last segment goes.
   void Borrow(const std::string& bytes) {
@@ -174,20 +174,20 @@ class Client {
   void Post(Channel::Urgency urgency = Channel::Urgency::kNow) { channel_->Post(&items_, urgency); }
 
   void Finish() {
-    items_.push_back({.kind = Item::Kind::kFinish});
+    items_.push_back({.number = number_, .then = Item::Then::kFinish});
     Post();
   }
 
   // The same where nothing stands before the archive.
   void FinishAlone() {
-    items_.push_back({.kind = Item::Kind::kFinish});
+    items_.push_back({.number = number_, .then = Item::Then::kFinish});
     channel_->PostAlone(&items_);
     for (const Report& report : channel_->TakeReports()) reports_.push_back(report);
   }
 
   // Takes the open archive back.
   void Abort() {
-    items_.push_back({.kind = Item::Kind::kAbort});
+    items_.push_back({.number = number_, .then = Item::Then::kAbort});
     Post();
   }
 
@@ -231,7 +231,7 @@ class Client {
 
   void Append(const uint8_t* data, size_t size, std::shared_ptr<const void> owner) {
     channel_->counters.accepted += static_cast<int64_t>(size);
-    items_.push_back({.kind = Item::Kind::kAppend, .segment = {data, size, std::move(owner)}});
+    items_.push_back({.number = number_, .segment = {data, size, std::move(owner)}});
   }
 
   void Notify() {
@@ -246,6 +246,7 @@ class Client {
   std::condition_variable notified_;
   bool is_notified_ = false;
   std::deque<Report> reports_;
+  uint64_t number_ = 0;
   std::vector<Item> items_;
   std::shared_ptr<Chunk> chunk_;
   size_t used_ = 0;
