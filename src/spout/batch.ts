@@ -11,6 +11,9 @@ const RECORDS_BYTES = 32 << 10
 const LARGEST_RECORD = SIZES_BYTES + MOST_NAME + MOST_GATHERED
 const MOST_ENTRIES = 128
 
+// As a method of the array V8 looks it up anew for each entry, which takes half as long as the copying.
+const { set } = Uint8Array.prototype
+
 /**
  * Small entries with simple names, gathered as the records that native/tar/packed_entries.h describes: one call into the addon for
  * each costs more than all that is done here.
@@ -45,7 +48,7 @@ export class Batch {
     records[at + 2] = size
     records[at + 3] = size >> 8
     const bodyAt = at + SIZES_BYTES + length
-    if (body !== undefined) records.set(body, bodyAt)
+    if (body !== undefined) set.call(records, body, bodyAt)
     this.#used = bodyAt + size
     this.#count++
     return true

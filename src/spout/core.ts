@@ -53,7 +53,7 @@ export class SpoutCore {
   #beforeClose: Promise<unknown> = Promise.resolve()
   // What the channel's template has.
   #mode = 0o600
-  #mtime = 0
+  #mtimeMs = 0
   #uid = 0
   #gid = 0
 
@@ -118,23 +118,25 @@ export class SpoutCore {
     let mode = 0o600
     let uid = 0
     let gid = 0
-    let mtime = second
+    let mtimeMs = second * 1000
     if (options !== undefined) {
       mode = options.mode ?? mode
       uid = options.uid ?? uid
       gid = options.gid ?? gid
       if (options.mtime !== undefined) {
         if (!(options.mtime instanceof Date)) return false
-        mtime = options.mtime.getTime() / 1000
+        mtimeMs = options.mtime.getTime()
       }
     }
-    if (mode === this.#mode && mtime === this.#mtime && uid === this.#uid && gid === this.#gid) return true
+    if (mode === this.#mode && mtimeMs === this.#mtimeMs && uid === this.#uid && gid === this.#gid)
+      return true
+    const mtime = mtimeMs / 1000
     const { isSafeInteger } = Number
     if (!isSafeInteger(mode) || !isSafeInteger(mtime) || !isSafeInteger(uid) || !isSafeInteger(gid))
       return false
     if (!this.native.setTemplate(mode, mtime, uid, gid)) return false
     this.#mode = mode
-    this.#mtime = mtime
+    this.#mtimeMs = mtimeMs
     this.#uid = uid
     this.#gid = gid
     return true
