@@ -206,7 +206,7 @@ async function compare() {
         if (entry.rounds.some(({ failed }) => failed)) continue
         const compares = isCompared(entry)
         if (!compares && round >= pace.restRounds) continue
-        entry.rounds.push(await entry.case.run(compares ? pace.timedMs : pace.restMs))
+        entry.rounds.push(await entry.case.run(compares ? pace.timedMs : pace.restMs, round))
       }
     }
     for (const entry of atWork) entry.case.end()

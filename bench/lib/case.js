@@ -1,8 +1,19 @@
 // One contender with one workload in a process of its own. The parent sends what to run, a run at a time; the
 // answer says what it cost. See runner.js.
+import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { explain } from './explain.js'
 import { findWorkload, Load } from './workloads.js'
+
+/**
+ * Puts this process on a processor, where it stays if nothing drives it away: on a shared machine one can be half as fast as another,
+ * for seconds or minutes.
+ */
+function moveTo(processor) {
+  const id = String(process.pid)
+  const allowed = /^Cpus_allowed_list:\s+(.*)$/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]
+  for (const list of [String(processor), allowed]) spawnSync('taskset', ['-pc', list, id])
+}
 
 /** Makes the kernel forget the peak so far, so that the next one is this run's. */
 function resetPeakRss() {
@@ -24,8 +35,9 @@ async function serve() {
   const { run } = await import(`../contenders/${contenderName}.js`)
   const workload = findWorkload(workloadName)
   if (workload.encoded.length === 0) throw new Error('an empty cycle')
-  process.on('message', async ({ fifo, count, folder, warming }) => {
+  process.on('message', async ({ fifo, count, folder, warming, processor }) => {
     try {
+      if (processor !== undefined) moveTo(processor)
       const load = new Load(workload, count, folder, warming)
       resetPeakRss()
       const before = process.cpuUsage()

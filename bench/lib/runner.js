@@ -1,7 +1,7 @@
 // Runs cases: a contender with a workload, in a fresh process, against the C reader, with a fresh FIFO for every run.
 import { fork, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { startReader } from './programs.js'
@@ -119,7 +119,13 @@ async function finish(reader) {
   }
 }
 
-async function runOnce(workspace, contender, workload, count, { readerOptions, warming, limitMs } = {}) {
+async function runOnce(
+  workspace,
+  contender,
+  workload,
+  count,
+  { readerOptions, warming, limitMs, processor } = {},
+) {
   const fifo = workspace.makeFifo()
   const options = { ...workload.reader, ...readerOptions }
   if (workload.connection === 'per-archive') options.reopen = workload.bytesOf(count)
@@ -127,7 +133,7 @@ async function runOnce(workspace, contender, workload, count, { readerOptions, w
   const reader = startReader(fifo, options)
   await reader.ready // or its start would count as the writer's time, but not as that of programs, which start too
   const answered = contender.answer(limitMs)
-  contender.send({ fifo, count, folder: workspace.prepare(workload), warming })
+  contender.send({ fifo, count, folder: workspace.prepare(workload), warming, processor })
   const writer = await answered
   if (writer.failed) {
     reader.kill()
@@ -253,7 +259,7 @@ export class Bench {
 
   /**
    * Starts a case: its process, what it sends checked. `warm(warmMs)` makes its code warm and settles with how many
-   * entries it then sends per ms; `run(timedMs)` is one round. Cases may be started side by side, but not beside these.
+   * entries it then sends per ms; `run(timedMs, round)` is one round. Cases may be started side by side, but not beside these.
    */
   async open(name, workload) {
     const key = `${name} ${workload.name}`
@@ -277,9 +283,9 @@ export class Bench {
         }
         return failure ? 0 : this.#rates.get(key)
       },
-      run: async (timedMs) => {
+      run: async (timedMs, round) => {
         try {
-          return failure ?? (await this.#runTimed(key, contender, workload, timedMs))
+          return failure ?? (await this.#runTimed(key, contender, workload, timedMs, round))
         } catch (error) {
           return failureOf(error)
         }
@@ -310,9 +316,10 @@ export class Bench {
     }
   }
 
-  async #runTimed(key, contender, workload, timedMs) {
+  async #runTimed(key, contender, workload, timedMs, round) {
     const count = workload.fixedCount ?? workload.roundCount(this.#rates.get(key) * timedMs)
-    const timed = await runOnce(this.#workspace, contender, workload, count)
+    const processor = round % availableParallelism()
+    const timed = await runOnce(this.#workspace, contender, workload, count, { processor })
     this.#rates.set(key, (count / timed.elapsedNs) * 1e6)
     const { sameBytes, bytesPerEntry } = this.#verified.get(key)
     return { ...measure(workload, timed, bytesPerEntry), sameBytes }
