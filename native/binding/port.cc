@@ -161,6 +161,7 @@ class Port {
   napi_threadsafe_function notifier_ = nullptr;
   napi_ref on_reports_ = nullptr;
   bool is_shut_ = false;
+  bool is_aborted_ = false;
 
   ItemWriter writer_;
   tar::PathSet<PoolMemory> paths_;  // of the open archive
@@ -554,6 +555,7 @@ napi_value Port::Close(napi_env env, const napi_value* arguments) {
 }
 
 napi_value Port::AbortAll(napi_env, const napi_value*) {
+  is_aborted_ = true;
   channel_->Abort();
   return nullptr;
 }
@@ -604,7 +606,12 @@ void Port::Borrow(napi_env env, napi_value body, Bytes bytes) {
 void Port::Flush(Urgency urgency) {
   unflushed_ = 0;
   std::vector<Item>* items = writer_.Items();
-  if (!items->empty()) channel_->Post(items, urgency);
+  if (is_aborted_) {
+    items->clear();  // the engine may be done with the channel, and would keep them
+    LetGo(env_);
+  } else if (!items->empty()) {
+    channel_->Post(items, urgency);
+  }
 }
 
 Verdict Port::Accepted(int64_t bytes) {

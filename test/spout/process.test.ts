@@ -81,6 +81,13 @@ for (const state of states) {
   })
 }
 
+test.serial('bodies of a spout that is aborted right after end() are let go', async (t) => {
+  const child = new Child('aborted', [], ['--expose-gc'])
+  const kept = await child.line('kept')
+  t.is(await child.ended(), 0, child.stderr)
+  t.is(kept, 'kept 0')
+})
+
 for (const isGranted of [true, false]) {
   const title = isGranted
     ? 'an archive of 128 KiB or more goes by way of one pipe'
