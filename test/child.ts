@@ -39,6 +39,11 @@ export class Child {
     }
   }
 
+  /** Every line so far. */
+  get lines(): readonly string[] {
+    return this.#lines.all
+  }
+
   get stderr(): string {
     return this.#stderr
   }

@@ -50,7 +50,7 @@ export class Commit {
   readonly #second = Math.floor(Date.now() / 1000) // the default mtime
   #state: 'open' | 'finishing' | 'ending' | 'settled' | 'aborted' | 'failed' = 'open'
   #entries = 0
-  #bytes = END_OF_ARCHIVE.length
+  #blocks = END_OF_ARCHIVE.length / BLOCK_BYTES // not bytes: from 2 GiB on V8 would keep those another way, and compile anew
   #marker: Uint8Array | undefined
   #queue: Promise<void> | undefined // entries whose bodies are still read, and all behind them
   #hasNoFolders = true
@@ -68,11 +68,12 @@ export class Commit {
     this.#core = core
     this.archive = core.begin(this)
     core.open = this
+    core.latest = this
   }
 
   /** Bytes of the archive so far, end-of-archive marker included. */
   get bytes(): number {
-    return this.#bytes
+    return this.#blocks * BLOCK_BYTES
   }
 
   /** Entries so far. */
@@ -195,7 +196,7 @@ export class Commit {
     const receipt: Receipt = {
       archive: this.archive,
       entries: this.#entries,
-      bytes: this.#bytes,
+      bytes: this.bytes,
       attempts,
       confirmed: this.#core.confirmed,
       deliveredAt,
@@ -235,7 +236,7 @@ export class Commit {
       this.#go((answer & 1) as Verdict)
       headerBytes = answer & ~1
     }
-    this.#bytes += headerBytes + size + paddingBytes(size)
+    this.#blocks += (headerBytes + size + paddingBytes(size)) / BLOCK_BYTES
     this.#entries++
     core.entries++
     return true
@@ -297,7 +298,7 @@ export class Commit {
 
   #put(header: Uint8Array, body: Uint8Array | undefined): boolean {
     const size = body?.length ?? 0
-    this.#bytes += header.length + size + paddingBytes(size)
+    this.#blocks += (header.length + size + paddingBytes(size)) / BLOCK_BYTES
     this.#entries++
     this.#core.entries++
     return this.#go(this.#core.native.addEncoded(header, body))
@@ -331,7 +332,7 @@ export class Commit {
       const padding = END_OF_ARCHIVE.subarray(0, paddingBytes(size))
       if (last) native.append(last)
       this.#isInsideBody = false
-      this.#bytes += size + padding.length
+      this.#blocks += (size + padding.length) / BLOCK_BYTES
       if (!this.#go(native.append(padding))) await this.#orFailure(this.#core.room())
     } catch (error) {
       this.#takeBack('failed', error)

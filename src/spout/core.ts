@@ -19,6 +19,13 @@ export interface ArchiveListener {
 /** The header fields that add() can change in the channel's template. */
 export type TemplateOptions = Pick<EntryFields, 'mode' | 'mtime' | 'uid' | 'gid'>
 
+// A microtask without the resource that queueMicrotask() makes for each.
+const SETTLED = Promise.resolve()
+
+// V8 drops what it compiled for the objects of a class when a garbage collection finds none of them. So one of each is kept: a closed
+// core for the next spout, in each core its latest commit for the next one, and an Immediate (turn.ts).
+const kept: { core?: SpoutCore } = {}
+
 /**
  * What the commits of one spout share: the channel, the archives on their way, and the wait for room. Numbers archives from
  * 1 on.
@@ -36,6 +43,8 @@ export class SpoutCore {
   readonly turn = new Turn()
   /** Of whom the next commit has to wait: one that can be added to, or that still has a marker to send. */
   open: Commit | undefined
+  /** Only to be kept, see above. */
+  latest: Commit | undefined
   entries = 0
   sourceWaitMs = 0
   /** What ended the spout before its time: an AbortError. */
@@ -53,7 +62,7 @@ export class SpoutCore {
   #beforeClose: Promise<unknown> = Promise.resolve()
   // What the channel's template has.
   #mode = 0o600
-  #mtimeMs = 0
+  #mtimeMs = Number.NaN
   #uid = 0
   #gid = 0
 
@@ -70,6 +79,7 @@ export class SpoutCore {
       failed: (archive, error) => this.#fail(archive, error),
       room: () => this.#giveRoom(),
       closed: () => {
+        kept.core = this
         this.#closed.resolve()
         this.#giveRoom()
       },
@@ -160,7 +170,7 @@ export class SpoutCore {
     this.hasRoom = this.native.finish(isAlone)
     if (isAlone || this.#handsOver) return
     this.#handsOver = true
-    queueMicrotask(this.#handOver)
+    SETTLED.then(this.#handOver)
   }
 
   /** The open archive was taken back: nobody waits for it. */

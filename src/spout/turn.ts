@@ -10,6 +10,8 @@ export class Turn {
   #isWatched = false
   #began: number | undefined // the first look in this turn
   #isClaimed = false
+  /** Only to be kept, see core.ts. */
+  latest: NodeJS.Immediate | undefined
   /** Whether it has lasted too long. */
   isOver = false
 
@@ -40,7 +42,7 @@ export class Turn {
   #watch(): void {
     if (this.#isWatched) return
     this.#isWatched = true
-    setImmediate(() => {
+    this.latest = setImmediate(() => {
       this.#isWatched = false
       this.#began = undefined
       this.#isClaimed = false

@@ -88,6 +88,21 @@ test.serial('bodies of a spout that is aborted right after end() are let go', as
   t.is(kept, 'kept 0')
 })
 
+test.serial('what V8 compiled for commits outlives garbage collections that find none', async (t) => {
+  const child = new Child('compiled', [], ['--expose-gc', '--trace-opt', '--trace-deopt'])
+  await child.line('sent')
+  const told = child.lines
+  t.true(told.some((line) => /completed optimizing .*#addPlain/.test(line)))
+  const dropped = told.slice(told.indexOf('warm')).filter((line) => line.includes('weak objects'))
+  const ours =
+    /SharedFunctionInfo (#\w+|Commit|beginCommit|add|end|finish|take|claim|delivered|<instance_members_initializer>)>/
+  t.deepEqual(
+    dropped.filter((line) => ours.test(line)),
+    [],
+  )
+  t.is(await child.ended(), 0, child.stderr)
+})
+
 for (const isGranted of [true, false]) {
   const title = isGranted
     ? 'an archive of 128 KiB or more goes by way of one pipe'
