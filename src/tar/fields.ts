@@ -28,7 +28,6 @@ export interface HeaderFields {
 const FILE_MODE = 0o600
 const DIRECTORY_MODE = 0o700
 const DIRECTORY = typeflagOf('directory')
-const LONE_SURROGATE = /\p{Surrogate}/u
 
 /**
  * Checks the types of an entry's fields and fills in the defaults. Whether a format can hold the values is for the addon
@@ -61,7 +60,7 @@ export function headerFields(entry: EntryFields, size: number): HeaderFields {
 function text(field: string, value: unknown): string {
   if (typeof value !== 'string') throw new TypeError(`${field} must be a string, found ${typeof value}`)
   // UTF-8 has no form for it: it would silently become another character.
-  if (LONE_SURROGATE.test(value)) {
+  if (!value.isWellFormed()) {
     throw new TarspoutError(
       field === 'name' ? 'ERR_TAR_NAME' : 'ERR_TAR_FIELD',
       `${field} holds a lone surrogate`,
