@@ -1,4 +1,6 @@
 // Channel: bytes go into the pipe, and what the reader took of them is looked at.
+#include <sched.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -34,6 +36,8 @@ Channel::Wrote Channel::WriteUpTo(int64_t limit, int64_t now) {
       budget -= wrote;
       moved_at_ = now;
       if (stalled_since_ != 0) EndStall(NowNs());
+      // The reader may have been woken on this processor, and JavaScript may wait for it.
+      if (!is_owner_stepping) ::sched_yield();
       if (wrote == wanted) continue;
       // The pipe is full. Another try waits for its lock for as long as the reader reads: mapping,
       // which is quick, gains by it; copying does not.
