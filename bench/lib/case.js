@@ -6,13 +6,17 @@ import { explain } from './explain.js'
 import { findWorkload, Load } from './workloads.js'
 
 /**
- * Puts this process on a processor, where it stays if nothing drives it away: on a shared machine one can be half as fast as another,
- * for seconds or minutes.
+ * Puts this thread on another processor each round, where it stays if nothing drives it away: on a shared machine one can be half as
+ * fast as another, for seconds or minutes.
  */
-function moveTo(processor) {
-  const id = String(process.pid)
+function moveOn(round) {
   const allowed = /^Cpus_allowed_list:\s+(.*)$/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]
-  for (const list of [String(processor), allowed]) spawnSync('taskset', ['-pc', list, id])
+  const processors = allowed.split(',').flatMap((range) => {
+    const [first, last = first] = range.split('-').map(Number)
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i)
+  })
+  const next = String(processors[round % processors.length])
+  for (const list of [next, allowed]) spawnSync('taskset', ['-pc', list, String(process.pid)])
 }
 
 /** Makes the kernel forget the peak so far, so that the next one is this run's. */
@@ -35,9 +39,9 @@ async function serve() {
   const { run } = await import(`../contenders/${contenderName}.js`)
   const workload = findWorkload(workloadName)
   if (workload.encoded.length === 0) throw new Error('an empty cycle')
-  process.on('message', async ({ fifo, count, folder, warming, processor }) => {
+  process.on('message', async ({ fifo, count, folder, warming, round }) => {
     try {
-      if (processor !== undefined) moveTo(processor)
+      if (round !== undefined) moveOn(round)
       const load = new Load(workload, count, folder, warming)
       resetPeakRss()
       const before = process.cpuUsage()

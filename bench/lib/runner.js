@@ -1,7 +1,7 @@
 // Runs cases: a contender with a workload, in a fresh process, against the C reader, with a fresh FIFO for every run.
 import { fork, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
-import { availableParallelism, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { startReader } from './programs.js'
@@ -124,7 +124,7 @@ async function runOnce(
   contender,
   workload,
   count,
-  { readerOptions, warming, limitMs, processor } = {},
+  { readerOptions, warming, limitMs, round } = {},
 ) {
   const fifo = workspace.makeFifo()
   const options = { ...workload.reader, ...readerOptions }
@@ -133,7 +133,7 @@ async function runOnce(
   const reader = startReader(fifo, options)
   await reader.ready // or its start would count as the writer's time, but not as that of programs, which start too
   const answered = contender.answer(limitMs)
-  contender.send({ fifo, count, folder: workspace.prepare(workload), warming, processor })
+  contender.send({ fifo, count, folder: workspace.prepare(workload), warming, round })
   const writer = await answered
   if (writer.failed) {
     reader.kill()
@@ -318,8 +318,7 @@ export class Bench {
 
   async #runTimed(key, contender, workload, timedMs, round) {
     const count = workload.fixedCount ?? workload.roundCount(this.#rates.get(key) * timedMs)
-    const processor = round % availableParallelism()
-    const timed = await runOnce(this.#workspace, contender, workload, count, { processor })
+    const timed = await runOnce(this.#workspace, contender, workload, count, { round })
     this.#rates.set(key, (count / timed.elapsedNs) * 1e6)
     const { sameBytes, bytesPerEntry } = this.#verified.get(key)
     return { ...measure(workload, timed, bytesPerEntry), sameBytes }

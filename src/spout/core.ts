@@ -62,7 +62,7 @@ export class SpoutCore {
   #beforeClose: Promise<unknown> = Promise.resolve()
   // What the channel's template has.
   #mode = 0o600
-  #mtimeMs = Number.NaN
+  #mtimeMs = Number.NaN // none yet; no integer, which V8 would keep another way than what comes
   #uid = 0
   #gid = 0
 
