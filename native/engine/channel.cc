@@ -47,6 +47,7 @@ Failure Channel::Start(int* error) {
   claim_ = std::move(claim.fd);  // without abstract sockets the claim is not made: a second writer
                                  // is noticed by FIONREAD
   path_changed_ = true;          // the first step sets the watch
+  if (options_.must_commit) engine_.TimeSights();
   is_scheduled.store(true);
   engine_.Schedule(shared_from_this());
   return Failure::kNone;
@@ -234,7 +235,7 @@ void Channel::Discard(const Item& item) {
   if (item.then != Item::Then::kMore) is_discarding_ = false;
 }
 
-void Channel::Saw(fifo::Sight sight, int64_t now) {
+void Channel::Saw(fifo::Sight sight, int64_t since, int64_t now) {
   switch (sight) {
     case fifo::Sight::kReaderOpened:
       readers_moved_ = true;
@@ -242,7 +243,7 @@ void Channel::Saw(fifo::Sight sight, int64_t now) {
       break;
     case fifo::Sight::kReaderClosed:
       readers_moved_ = true;
-      MarkTrails([&](ReaderTrail* trail) { trail->Closed(now); });
+      MarkTrails([&](ReaderTrail* trail) { trail->Closed(since); });
       if (state_ == State::kHolding) hold_until_ = std::min(hold_until_, now + kLingerNs);
       if (state_ == State::kClosing) hold_until_ = now;
       break;

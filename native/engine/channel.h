@@ -107,7 +107,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   // ---- whoever steps (Engine): the engine thread, or for a moment JavaScript's ----
   int64_t Step(int64_t now);
-  void Saw(fifo::Sight sight, int64_t now);
+  // It happened between the two times.
+  void Saw(fifo::Sight sight, int64_t since, int64_t now);
   bool IsGone() const { return state_ == State::kGone; }
   bool IsSending() const { return state_ == State::kSending; }
 

@@ -129,16 +129,18 @@ bool Engine::TryStep(Channel* channel, int64_t patience_ns) {
 
 void Engine::Run() {
   ::prctl(PR_SET_TIMERSLACK, 1'000);  // sleeps of tens of microseconds are meant as such
+  const ThreadTimes times;
   epoll_event events[kEvents];
   int count = 0;
   for (;;) {
     {
       const std::lock_guard lock(stepping_);
+      empty_at_ = std::max(empty_at_, slept_until_);
       Hear(events, count);
       StepDue();
       sleeps_until_ = NextDeadline();
     }
-    count = Sleep(sleeps_until_, events);
+    count = Sleep(sleeps_until_, events, times);
   }
 }
 
@@ -178,7 +180,7 @@ int64_t Engine::NextDeadline() const {
   return next;
 }
 
-int Engine::Sleep(int64_t deadline, epoll_event* events) {
+int Engine::Sleep(int64_t deadline, epoll_event* events, const ThreadTimes& times) {
   int64_t timeout = deadline;
   if (deadline != kNever) timeout = std::max<int64_t>(0, deadline - NowNs());
   is_sleeping_.store(true);
@@ -187,8 +189,17 @@ int Engine::Sleep(int64_t deadline, epoll_event* events) {
     const std::lock_guard lock(mutex_);
     if (!scheduled_.empty()) timeout = 0;
   }
+  const bool is_timed = times_sights_.load();
+  const ThreadTimes::Counts before = is_timed ? times.Now() : ThreadTimes::Counts{};
   const int count = Wait(epoll_.get(), events, kEvents, timeout);
   is_sleeping_.store(false);
+  if (is_timed && count >= 0) {  // EINTR: the process was stopped, who knows for how long
+    const int64_t now = NowNs();
+    const ThreadTimes::Counts after = times.Now();
+    // Where it slept, nothing was there before; since something came, it only waited for a
+    // processor.
+    if (after.sleeps > before.sleeps) slept_until_ = now - (after.waited_ns - before.waited_ns);
+  }
   return count;
 }
 
@@ -212,12 +223,13 @@ void Engine::DrainSights() {
   const int64_t now = NowNs();
   watch_.Drain([&](int watch, fifo::Sight sight) {
     if (sight == fifo::Sight::kOverflow) {
-      for (auto& [key, channel] : channels_) channel->Saw(sight, now);
+      for (auto& [key, channel] : channels_) channel->Saw(sight, empty_at_, now);
       return;
     }
     const auto at = watched_.find(watch);
-    if (at != watched_.end()) at->second->Saw(sight, now);
+    if (at != watched_.end()) at->second->Saw(sight, empty_at_, now);
   });
+  empty_at_ = now;
 }
 
 bool Engine::Watch(Channel* channel, const std::string& path, bool with_reads) {

@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/thread_times.h"
 #include "fifo/fd.h"
 #include "fifo/watch.h"
 
@@ -38,6 +39,9 @@ class Engine {
   // sending. False: the engine is at work, or must look at it too: Schedule() it.
   bool TryStep(Channel* channel, int64_t patience_ns);
 
+  // From now on it matters when something was seen, which costs each sleep some system calls.
+  void TimeSights() { times_sights_.store(true); }
+
   // ---- whoever steps ----
   // Hands everything the inotify queue holds to the channels it is about.
   void DrainSights();
@@ -56,7 +60,7 @@ class Engine {
   void StepDue();
   void TakeScheduled();
   int64_t NextDeadline() const;
-  int Sleep(int64_t deadline, epoll_event* events);
+  int Sleep(int64_t deadline, epoll_event* events, const ThreadTimes& times);
   void Hear(const epoll_event* events, int count);
 
   fifo::Fd epoll_;
@@ -68,7 +72,11 @@ class Engine {
   std::unordered_map<int, Channel*> watched_;  // by watch descriptor
   std::unordered_map<Channel*, std::shared_ptr<Channel>> channels_;
   int64_t sleeps_until_ = 0;
+  int64_t empty_at_ = 0;  // the inotify queue was: what it holds was seen later
 
+  int64_t slept_until_ = 0;  // engine thread only: it slept, and what woke it came no earlier
+
+  std::atomic<bool> times_sights_{false};
   std::atomic<bool> is_sleeping_{false};
   std::mutex mutex_;
   std::vector<std::shared_ptr<Channel>> scheduled_;  // guarded by mutex_

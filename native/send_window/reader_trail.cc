@@ -2,7 +2,7 @@
 
 namespace tarspout {
 
-void ReaderTrail::Opened(int64_t now_ns) {
+void ReaderTrail::Opened(int64_t until_ns) {
   quiet_ = false;
   if (!first_read_) return;
   switch (path_) {
@@ -12,20 +12,20 @@ void ReaderTrail::Opened(int64_t now_ns) {
     case Path::kOpen:
       break;
     case Path::kClose:
-      path_ = now_ns - closed_ns_ <= kReopenNs ? Path::kCloseOpen : Path::kOther;
+      path_ = until_ns - closed_ns_ <= kReopenNs ? Path::kCloseOpen : Path::kOther;
       break;
     default:
       path_ = Path::kOther;
   }
 }
 
-void ReaderTrail::Closed(int64_t now_ns) {
+void ReaderTrail::Closed(int64_t since_ns) {
   quiet_ = false;
   if (!first_read_) return;
   switch (path_) {
     case Path::kNone:
       path_ = Path::kClose;
-      closed_ns_ = now_ns;
+      closed_ns_ = since_ns;
       break;
     case Path::kOpen:
       path_ = Path::kOpenClose;

@@ -36,8 +36,9 @@ class ReaderTrail {
     quiet_ = quiet;
   }
 
-  void Opened(int64_t now_ns);
-  void Closed(int64_t now_ns);
+  // At the latest, and at the earliest, then.
+  void Opened(int64_t until_ns);
+  void Closed(int64_t since_ns);
   void Read();
   // The watch's queue overflowed: anything may have happened.
   void Overflowed();

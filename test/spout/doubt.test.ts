@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import type { Spout, SpoutOptions } from 'tarspout'
 import {
@@ -11,6 +12,8 @@ import {
   standInFor,
   until,
 } from '../api/support.js'
+import { Child } from '../child.js'
+import { generations } from '../stand-in.js'
 
 // Rule 4 of docs/delivery.md: what becomes of the bytes in the pipe when their reader left in the middle.
 
@@ -98,3 +101,28 @@ test('a reader that is late to look for a writer still finds one, and finishes i
   await reader.event('finished 3')
   t.is((await reader.stop()).length, 3)
 })
+
+// What the spout sees when it goes on is a close and an open, one right behind the other: what a 1.9 reader does that lives.
+for (const generation of generations) {
+  test(`committed: a reader killed while finishing has not finished, though the spout was stopped meanwhile: ${generation}`, async (t) => {
+    const fifo = fifoFor(t)
+    const first = standInFor(t, fifo, generation, '--finish-ms', '30000')
+    const child = new Child('send', [fifo.path, 'entry', '1000', 'Infinity', 'committed'])
+    t.teardown(() => child.kill())
+    await first.event('finishing')
+    await delay(50) // what shall prove the commit is in the pipe
+    await child.pause()
+    first.kill()
+    await first.ended()
+    const second = standInFor(t, fifo, generation)
+    await second.event('opened')
+    child.process.kill('SIGCONT')
+    t.is(await child.line('delivered'), 'delivered 2')
+    t.is(await child.ended(), 0, child.stderr)
+    const commits = await second.stop()
+    t.deepEqual(
+      commits.filter(({ complete }) => complete).flatMap(({ entries }) => entries.map(({ name }) => name)),
+      ['entry'],
+    )
+  })
+}

@@ -1,9 +1,14 @@
-// Sends one archive of one entry: PATH NAME BYTES [READER_TIMEOUT_MS]. Prints "sending", then "delivered" or the error's code.
-import { openSpout } from 'tarspout'
+// Sends one archive of one entry: PATH NAME BYTES [READER_TIMEOUT_MS [CONFIRM]]. Prints "sending", then "delivered" or the error's code.
+import { openSpout, type SpoutOptions } from 'tarspout'
 
-const [path = '', name = '', bytes, readerTimeoutMs = 'Infinity'] = process.argv.slice(2)
+const [path = '', name = '', bytes, readerTimeoutMs = 'Infinity', confirm = 'read'] = process.argv.slice(2)
 try {
-  const spout = await openSpout({ path, readerTimeoutMs: Number(readerTimeoutMs), nameRules: 'tar' })
+  const spout = await openSpout({
+    path,
+    confirm: confirm as SpoutOptions['confirm'],
+    readerTimeoutMs: Number(readerTimeoutMs),
+    nameRules: 'tar',
+  })
   const commit = spout.beginCommit()
   commit.add(name, Buffer.alloc(Number(bytes), name))
   const ended = commit.end()
