@@ -144,6 +144,10 @@ int64_t Channel::SendLimit() {
     const int64_t room = std::max(options_.high_water, head_end - head.start);
     return std::max(head_end, std::min(window_.FinishedEnd(), head.start + room));
   }
+  // Its last bytes only once reads are watched: a reader that came back in the middle and took all
+  // of the rest would show nothing else.
+  const bool is_far = !head.IsOpen() && head_end - window_.nxt() > kWriteBytes;
+  if (is_tracked_ && is_far && !reads_watched_) return head_end - kWriteBytes;
   // One in flight; behind it only what proves it committed.
   const bool is_proved_by_next = options_.must_commit && trail_.IsRead() && !head.IsNudge();
   if (is_proved_by_next && window_.ArchiveCount() > 1) return window_.EndOf(window_.At(1));

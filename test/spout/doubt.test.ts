@@ -102,6 +102,28 @@ test('a reader that is late to look for a writer still finds one, and finishes i
   t.is((await reader.stop()).length, 3)
 })
 
+test('a reader that comes back in the middle, when all was written, and takes the rest does not have it', async (t) => {
+  const fifo = fifoFor(t)
+  const whole = pattern(1_500_000)
+  const size = archiveSize(whole.length)
+  const spout = await spoutFor(t, fifo, { connection: 'persistent' })
+  let reader = new HeldReader(t, fifo.path)
+  for (let i = 1; i <= 10; i++) {
+    const commit = spout.beginCommit()
+    commit.add('a', whole)
+    const ended = commit.end()
+    const written = spout.stats().bytesWritten + size
+    await reader.take(600_000)
+    await until('all is written', () => spout.stats().bytesWritten >= written)
+    reader.close()
+    reader = new HeldReader(t, fifo.path)
+    await reader.take(size - 600_000)
+    await until('it is sent again', () => spout.stats().replays === i)
+    t.is((await readArchive(await reader.take(size))).length, 1)
+    t.is((await ended).attempts, 2)
+  }
+})
+
 // What the spout sees when it goes on is a close and an open, one right behind the other: what a 1.9 reader does that lives.
 for (const generation of generations) {
   test(`committed: a reader killed while finishing has not finished, though the spout was stopped meanwhile: ${generation}`, async (t) => {
