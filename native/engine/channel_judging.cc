@@ -126,7 +126,9 @@ void Channel::DeliverHead(int64_t consumed) {
                       .number = head.number,
                       .attempts = head.attempts,
                       .blocked_ns = std::exchange(head_blocked_ns_, 0)};
-  PopHead();  // first: who hears of the delivery finds the borrowed memory given back
+  // First: who hears of the delivery finds the borrowed memory given back, and counted so.
+  PopHead();
+  Publish();
   Tell(report);
   if (options_.is_raw || is_wide_) return;
   const bool is_quiet = trail_.IsQuiet();
