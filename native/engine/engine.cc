@@ -129,7 +129,6 @@ bool Engine::TryStep(Channel* channel, int64_t patience_ns) {
 
 void Engine::Run() {
   ::prctl(PR_SET_TIMERSLACK, 1'000);  // sleeps of tens of microseconds are meant as such
-  const ThreadTimes times;
   epoll_event events[kEvents];
   int count = 0;
   for (;;) {
@@ -140,7 +139,7 @@ void Engine::Run() {
       StepDue();
       sleeps_until_ = NextDeadline();
     }
-    count = Sleep(sleeps_until_, events, times);
+    count = Sleep(sleeps_until_, events);
   }
 }
 
@@ -180,7 +179,7 @@ int64_t Engine::NextDeadline() const {
   return next;
 }
 
-int Engine::Sleep(int64_t deadline, epoll_event* events, const ThreadTimes& times) {
+int Engine::Sleep(int64_t deadline, epoll_event* events) {
   int64_t timeout = deadline;
   if (deadline != kNever) timeout = std::max<int64_t>(0, deadline - NowNs());
   is_sleeping_.store(true);
@@ -189,13 +188,13 @@ int Engine::Sleep(int64_t deadline, epoll_event* events, const ThreadTimes& time
     const std::lock_guard lock(mutex_);
     if (!scheduled_.empty()) timeout = 0;
   }
-  const bool is_timed = times_sights_.load();
-  const ThreadTimes::Counts before = is_timed ? times.Now() : ThreadTimes::Counts{};
+  if (times_sights_.load() && !times_) times_ = std::make_unique<ThreadTimes>();
+  const ThreadTimes::Counts before = times_ ? times_->Now() : ThreadTimes::Counts{};
   const int count = Wait(epoll_.get(), events, kEvents, timeout);
   is_sleeping_.store(false);
-  if (is_timed && count >= 0) {  // EINTR: the process was stopped, who knows for how long
+  if (times_ && count >= 0) {  // EINTR: the process was stopped, who knows for how long
     const int64_t now = NowNs();
-    const ThreadTimes::Counts after = times.Now();
+    const ThreadTimes::Counts after = times_->Now();
     // Where it slept, nothing was there before; since something came, it only waited for a
     // processor.
     if (after.sleeps > before.sleeps) slept_until_ = now - (after.waited_ns - before.waited_ns);

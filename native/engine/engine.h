@@ -60,7 +60,7 @@ class Engine {
   void StepDue();
   void TakeScheduled();
   int64_t NextDeadline() const;
-  int Sleep(int64_t deadline, epoll_event* events, const ThreadTimes& times);
+  int Sleep(int64_t deadline, epoll_event* events);
   void Hear(const epoll_event* events, int count);
 
   fifo::Fd epoll_;
@@ -74,7 +74,9 @@ class Engine {
   int64_t sleeps_until_ = 0;
   int64_t empty_at_ = 0;  // the inotify queue was: what it holds was seen later
 
-  int64_t slept_until_ = 0;  // engine thread only: it slept, and what woke it came no earlier
+  // Engine thread only.
+  int64_t slept_until_ = 0;             // it slept, and what woke it came no earlier
+  std::unique_ptr<ThreadTimes> times_;  // once sights are timed
 
   std::atomic<bool> times_sights_{false};
   std::atomic<bool> is_sleeping_{false};
