@@ -533,7 +533,11 @@ void Channel::Rest(int64_t now) {
 // ---- telling
 // -------------------------------------------------------------------------------------------------------
 
-void Channel::Tell(const Report& report) { mailbox_.Tell(report, !is_owner_stepping); }
+// Who hears of something finds it counted.
+void Channel::Tell(const Report& report) {
+  Publish();
+  mailbox_.Tell(report, !is_owner_stepping);
+}
 
 // While the pipe takes bytes not at the first byte of room: a wake-up of JavaScript costs as much
 // as writing a good many.
@@ -548,7 +552,7 @@ void Channel::TellRoom(int64_t now) {
     }
   }
   wants_room_.store(false);
-  Tell({.kind = Report::Kind::kRoom});
+  mailbox_.Tell({.kind = Report::Kind::kRoom}, !is_owner_stepping);  // perhaps ahead of the counts
 }
 
 // `bytes` are about to go into an empty pipe: JavaScript gets ready more while they are copied.

@@ -126,9 +126,7 @@ void Channel::DeliverHead(int64_t consumed) {
                       .number = head.number,
                       .attempts = head.attempts,
                       .blocked_ns = std::exchange(head_blocked_ns_, 0)};
-  // First: who hears of the delivery finds the borrowed memory given back, and counted so.
-  PopHead();
-  Publish();
+  PopHead();  // first: who hears of the delivery finds the borrowed memory given back
   Tell(report);
   if (options_.is_raw || is_wide_) return;
   const bool is_quiet = trail_.IsQuiet();
