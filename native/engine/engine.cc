@@ -188,7 +188,10 @@ int Engine::Sleep(int64_t deadline, epoll_event* events) {
     const std::lock_guard lock(mutex_);
     if (!scheduled_.empty()) timeout = 0;
   }
-  if (times_sights_.load() && !times_) times_ = std::make_unique<ThreadTimes>();
+  if (times_sights_.load() && !times_) {
+    times_ = std::make_unique<ThreadTimes>();
+    AskForShortTurns();  // the sooner it looks, the more closely it can tell
+  }
   const ThreadTimes::Counts before = times_ ? times_->Now() : ThreadTimes::Counts{};
   const int count = Wait(epoll_.get(), events, kEvents, timeout);
   is_sleeping_.store(false);
