@@ -100,49 +100,50 @@ const measurements = {
     return { early, late }
   },
 
-  /** The event loop's delay while entries go out as fast as they can; and idle, for what the machine adds. */
-  async loop({ way, bodyBytes, lastsMs }) {
+  /** The event loop's delay while entries go out as fast as they can; and with nothing sent, for what the machine adds. */
+  async loop({ way, bodyBytes, beginsMs, lastsMs }) {
     const { openSpout } = await tarspout()
     const delay = monitorEventLoopDelay({ resolution: 1 })
+    // The histogram counts from timer to timer: the timer's own millisecond is no delay.
+    const longestMs = () => Math.max(0, delay.max / 1e6 - 1)
     const body = Buffer.alloc(bodyBytes)
-    const until = now() + lastsMs * 1e6
+    const spout =
+      way === 'idle' || way === 'source alone'
+        ? undefined
+        : await openSpout({ path: fifoPath, connection: 'persistent' })
+    const until = now() + (beginsMs + lastsMs) * 1e6
     let sent = 0
-    let longest
     function* source() {
       for (; sent % 64 || now() < until; sent++) yield { name: `topic-0-${sent}`, data: body }
     }
+    delay.enable()
+    let begun
+    setTimeout(() => {
+      begun = { maxMs: longestMs(), finishWatch: watchLongest() }
+      delay.reset()
+    }, beginsMs)
+    await sleep(2) // the histogram's timer has begun
     if (way === 'idle') {
-      delay.enable()
-      await sleep(lastsMs)
-    } else {
-      const spout =
-        way === 'source alone' ? undefined : await openSpout({ path: fifoPath, connection: 'persistent' })
-      delay.enable()
-      const finishWatch = watchLongest()
-      await sleep(2) // the histogram's timer has begun
-      if (way === 'source alone') {
-        let began = performance.now()
-        for (const _entry of source()) {
-          if (sent % 64 !== 0 || performance.now() - began < 1) continue
-          await nextTurn()
-          began = performance.now()
-        }
-      } else if (way === 'add') {
-        const commit = spout.beginCommit()
-        for (const { name, data } of source()) if (!commit.add(name, data)) await commit.ready()
-        await commit.end()
-      } else {
-        await spout.run(way === 'run, async' ? awaited(source()) : source(), { toEntry: (entry) => entry })
+      await sleep(beginsMs + lastsMs)
+    } else if (way === 'source alone') {
+      let began = performance.now()
+      for (const _entry of source()) {
+        if (sent % 64 !== 0 || performance.now() - began < 1) continue
+        await nextTurn()
+        began = performance.now()
       }
-      await sleep(5) // and ends: a loop that never turned would else leave no trace
-      delay.disable()
-      longest = finishWatch()
-      await spout?.close()
+    } else if (way === 'add') {
+      const commit = spout.beginCommit()
+      for (const { name, data } of source()) if (!commit.add(name, data)) await commit.ready()
+      await commit.end()
+    } else {
+      await spout.run(way === 'run, async' ? awaited(source()) : source(), { toEntry: (entry) => entry })
     }
-    if (delay.count < 2) throw new Error('the event loop never turned')
-    // The histogram counts from timer to timer: the timer's own millisecond is no delay.
-    const milliseconds = (ns) => Math.max(0, ns / 1e6 - 1)
-    return { sent, maxMs: milliseconds(delay.max), p99Ms: milliseconds(delay.percentile(99)), longest }
+    await sleep(5) // and ends: a loop that never turned would else leave no trace
+    delay.disable()
+    await spout?.close()
+    if (!begun || delay.count < 2) throw new Error('the event loop never turned')
+    return { beginningMs: begun.maxMs, maxMs: longestMs(), longest: begun.finishWatch() }
   },
 
   /** Bytes queued, then JavaScript that holds its thread: what does the reader get meanwhile? */

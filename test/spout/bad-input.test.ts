@@ -67,7 +67,7 @@ test('end() twice is refused, and the archive is delivered all the same', async 
 
 test('an aborted commit takes no entry and no end(), leaves nothing behind, and the next one is delivered', async (t) => {
   await withSpout({}, async (spout, startReader) => {
-    const reader = startReader('A', '--finish-ms', '20')
+    const reader = startReader('A', '--finish-ms', '100')
     await reader.event('opening')
     const commit = spout.beginCommit()
     commit.add('gone', 'body')
