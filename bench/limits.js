@@ -1,9 +1,11 @@
 // What must stay bounded: `npm run bench -- limits`. Memory over many bytes, how far a source runs ahead of a
 // stalled reader, the cost per entry and per archive as they grow in number, the event loop's delay, and bytes
 // that flow while JavaScript does not. Takes minutes; `--quick` a tenth of the bytes and counts; `--only PART` one part.
-// Each line says what was demanded and what was measured; the exit status is 1 where a demand is not met.
+// Each line says what was demanded and what was measured; the exit status is 1 where a demand is not met. A whole run
+// writes docs/performance.md.
 import { fork } from 'node:child_process'
 import { parseArgs } from 'node:util'
+import { describe, machineLines, table, writeFigures } from './lib/document.js'
 import { fail } from './lib/fail.js'
 import { buildPrograms, startReader } from './lib/programs.js'
 import { progress } from './lib/progress.js'
@@ -35,11 +37,12 @@ const workspace = new Workspace()
 process.on('exit', () => workspace.close())
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
 
-let missed = 0
+const startedAt = performance.now()
+const lines = []
 
 /** One line: what, how much, and whether that is what is demanded (undefined: only shown). */
 function say(what, figure, met) {
-  if (met === false) missed++
+  lines.push({ what, figure, met })
   progress('')
   console.log(`${met === undefined ? '    ' : met ? 'ok  ' : 'MISS'}  ${what}: ${figure}`)
 }
@@ -235,12 +238,29 @@ const parts = {
 const chosen = values.only ?? Object.keys(parts)
 const unknown = chosen.find((name) => !parts[name])
 if (unknown !== undefined) fail(`no part ${unknown} of limits, there are ${Object.keys(parts).join(', ')}`)
+const tables = []
 for (const name of chosen) {
   const [title, part] = parts[name]
   console.log(`\n${title}`)
+  const from = lines.length
   await part()
+  const rows = lines
+    .slice(from)
+    .map(({ what, figure, met }) => [what, figure, met === undefined ? '' : met ? 'yes' : 'no'])
+  tables.push(`### ${title}\n\n${table(['what (and what is demanded)', 'measured', 'met'], rows)}`)
 }
+const missed = lines.filter(({ met }) => met === false).length
 if (missed > 0) {
   console.log(`\n${missed} not met`)
   process.exitCode = 1
+}
+if (!values.quick && !values.only) {
+  const run = describe()
+  const seconds = Math.round((performance.now() - startedAt) / 1000)
+  const facts = [...machineLines(run), `${run.date}, ${run.command}: ${seconds} s in all`]
+  writeFigures(
+    'npm run bench -- limits',
+    [facts.map((fact) => `- ${fact}`).join('\n'), ...tables].join('\n\n'),
+  )
+  console.error('bench: wrote docs/performance.md')
 }

@@ -1,24 +1,21 @@
 // `npm run bench`: every contender with every workload, as tables, a chart and docs/performance.md.
-import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { cpus, release, totalmem } from 'node:os'
+import { spawnSync } from 'node:child_process'
+import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { chartPath, describe, writeFigures } from './lib/document.js'
 import { fail } from './lib/fail.js'
 import { progress } from './lib/progress.js'
 
 const bench = dirname(fileURLToPath(import.meta.url))
-const root = dirname(bench)
-const documentPath = join(root, 'docs/performance.md')
-const chartPath = join(root, 'docs/performance.svg')
 
 const usage = `npm run bench [-- [PART] [OPTIONS]]
 
 Every contender with every workload: tables, docs/performance.md and its chart.
 
 PART  micro      the encoders and the send window, in one process
-      limits     memory, flatness, the event loop: what must stay bounded
+      limits     memory, flatness, the event loop: what must stay bounded; docs/performance.md too
       selftest   the bench's own checks
 
 --quick            the main workloads and contenders, one round; writes no file
@@ -65,43 +62,6 @@ function install() {
   if (status !== 0) {
     console.error('bench: npm ci failed; without its packages the competitors cannot run')
     process.exit(1)
-  }
-}
-
-function firstLine(command, ...args) {
-  try {
-    return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).split(
-      '\n',
-    )[0]
-  } catch {
-    return `${command} not found`
-  }
-}
-
-function describe() {
-  const packages = { tarspout: JSON.parse(readFileSync(join(root, 'package.json'))).version }
-  const commit = firstLine('git', '-C', root, 'rev-parse', '--short', 'HEAD')
-  if (/^[0-9a-f]+$/.test(commit)) packages.tarspout += ` (${commit})`
-  for (const name of Object.keys(JSON.parse(readFileSync(join(bench, 'package.json'))).dependencies)) {
-    packages[name] = JSON.parse(readFileSync(join(bench, 'node_modules', name, 'package.json'))).version
-  }
-  return {
-    machine: {
-      cpus: cpus().length,
-      model: cpus()[0].model.trim(),
-      memoryGiB: Math.round(totalmem() / 2 ** 30),
-      kernel: release(),
-    },
-    versions: {
-      node: process.versions.node,
-      packages,
-      compiler: firstLine('cc', '--version'),
-      tar: firstLine('tar', '--version'),
-    },
-    date: new Date().toISOString().slice(0, 10),
-    command: ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(
-      ' ',
-    ),
   }
 }
 
@@ -232,12 +192,8 @@ async function compare() {
     console.log(report.terminalReport(run))
   }
   if (options.quick || options.only || options.contender) return
-  mkdirSync(dirname(documentPath), { recursive: true })
   writeFileSync(chartPath, drawChart(run))
-  writeFileSync(
-    documentPath,
-    report.replaceFigures(readFileSync(documentPath, 'utf8'), report.markdownReport(run)),
-  )
+  writeFigures('npm run bench', report.markdownReport(run))
   console.error('bench: wrote docs/performance.md and docs/performance.svg')
 }
 

@@ -1,4 +1,5 @@
 // A run's tables, for a terminal and as Markdown.
+import { machineLines, table } from './document.js'
 import { checkTargets } from './targets.js'
 
 const missing = '-'
@@ -113,19 +114,14 @@ function terminalTable(summary) {
 
 function markdownTable(summary) {
   const { heads, lines } = tableOf(summary)
-  const show = (cells) => `| ${cells.join(' | ')} |`
-  const text = [
-    `### ${summary.title}`,
-    '',
-    show(heads),
-    show(heads.map((_, c) => (c === 0 ? '---' : '---:'))),
-  ]
-  for (const { cells, remark, failed } of lines) {
+  const rows = lines.map(({ cells, remark, failed }) => {
     const filled = heads.map((_, c) => cells[c] ?? '')
     if (failed) filled[1] = remark
     else if (remark) filled[0] += ` (${remark})`
-    text.push(show(filled))
-  }
+    return filled
+  })
+  const aligned = heads.map((_, c) => (c === 0 ? '---' : '---:'))
+  const text = [`### ${summary.title}`, '', table(heads, rows, aligned)]
   for (const { title, reason } of summary.skipped) text.push('', `Without ${title}: ${reason}.`)
   if (summary.note) text.push('', summary.note)
   return text.join('\n')
@@ -139,13 +135,11 @@ function otherSpelling(summaries) {
   return [...new Set(titles)]
 }
 
-function machineLines({ machine, versions, date, command, seconds, rounds, timedMs }) {
+/** What was run, on which machine. */
+function runLines(run) {
+  const { date, command, seconds, rounds, timedMs } = run
   return [
-    `Machine: ${machine.cpus} x ${machine.model}, ${machine.memoryGiB} GiB, Linux ${machine.kernel}`,
-    `Node ${versions.node}; ${Object.entries(versions.packages)
-      .map(([name, version]) => `${name} ${version}`)
-      .join(', ')}`,
-    `${versions.compiler}; ${versions.tar}`,
+    ...machineLines(run),
     `${date}, ${command}: ${rounds} ${rounds === 1 ? 'round' : 'rounds'} of up to ${timedMs} ms per case, ${Math.round(seconds)} s in all`,
   ]
 }
@@ -194,15 +188,12 @@ function terminalTargets(summaries) {
 function markdownTargets(summaries) {
   const rows = targetRows(summaries)
   if (rows.length === 0) return []
-  const show = (cells) => `| ${cells.join(' | ')} |`
-  return [
-    ['### Targets', '', show(targetHeads), show(targetHeads.map(() => '---')), ...rows.map(show)].join('\n'),
-  ]
+  return [`### Targets\n\n${table(targetHeads, rows)}`]
 }
 
 export function terminalReport(run) {
   const parts = [
-    machineLines(run).join('\n'),
+    runLines(run).join('\n'),
     ...run.summaries.map(terminalTable),
     ...terminalTargets(run.summaries),
     spellingLine(run.summaries),
@@ -211,22 +202,11 @@ export function terminalReport(run) {
 }
 
 export function markdownReport(run) {
-  const lines = machineLines(run).map((line) => `- ${line}`)
+  const lines = runLines(run).map((line) => `- ${line}`)
   return [
     lines.join('\n'),
     ...markdownTargets(run.summaries),
     ...run.summaries.map(markdownTable),
     spellingLine(run.summaries),
   ].join('\n\n')
-}
-
-const begin = '<!-- figures: written by npm run bench -->'
-const end = '<!-- end of figures -->'
-
-/** The document with what lies between its markers replaced. */
-export function replaceFigures(document, figures) {
-  const from = document.indexOf(begin)
-  const to = document.indexOf(end)
-  if (from < 0 || to < from) throw new Error(`the document lacks the lines ${begin} and ${end}`)
-  return `${document.slice(0, from + begin.length)}\n\n${figures}\n\n${document.slice(to)}`
 }
