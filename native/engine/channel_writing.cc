@@ -11,12 +11,13 @@
 namespace tarspout {
 namespace {
 
-constexpr int64_t kWriteBytes = 256 << 10;   // per system call
-constexpr int64_t kStageBytes = 512 << 10;   // the same, into the stage: half of it
-constexpr int64_t kMapBytes = 768 << 10;     // the same, mapped
-constexpr int64_t kLeastStaged = 128 << 10;  // fewer bytes are written directly
-constexpr int64_t kLeastMapped = 8 << 10;    // and mapped smaller pieces, on average
-constexpr int64_t kBudgetBytes = 4 << 20;    // per step, so that one FIFO cannot starve the others
+constexpr int64_t kWriteBytes = 256 << 10;      // per system call
+constexpr int64_t kStageBytes = 384 << 10;      // the same, into the stage, which holds 1 MiB
+constexpr int64_t kMapBytes = 768 << 10;        // the same, mapped
+constexpr int64_t kLeastStaged = 128 << 10;     // fewer bytes are written directly
+constexpr int64_t kLeastDelegated = 256 << 10;  // or copied by the engine itself
+constexpr int64_t kLeastMapped = 8 << 10;       // and mapped smaller pieces, on average
+constexpr int64_t kBudgetBytes = 4 << 20;  // per step, so that one FIFO cannot starve the others
 // Without inotify's word, reads are polled for: that often at first, and so long at most; then they
 // are watched.
 constexpr int64_t kFirstPollNs = 10'000;
@@ -125,8 +126,12 @@ int64_t Channel::Stage(int64_t from, const Gathered& gathered) {
   const int64_t least =
       gathered.is_mapped ? std::max(kLeastStaged, gathered.count * kLeastMapped) : kLeastStaged;
   if (gathered.is_unpacked || gathered.bytes < least) return 0;
-  return gathered.is_mapped ? stage_.Map(from, vectors_, gathered.count)
-                            : stage_.Copy(from, vectors_, gathered.count);
+  if (gathered.is_mapped) return stage_.Map(from, vectors_, gathered.count);
+  // Where JavaScript is at work, the engine and the reader share the other processor anyway.
+  const bool is_delegated =
+      gathered.bytes >= kLeastDelegated && !is_owner_stepping && owner_use_.IsLow(NowNs());
+  return is_delegated ? engine_.copier().Copy(&stage_, from, vectors_, gathered.count)
+                      : stage_.Copy(from, vectors_, gathered.count);
 }
 
 void Channel::EndStall(int64_t now) {

@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/copier.h"
 #include "engine/thread_times.h"
 #include "fifo/fd.h"
 #include "fifo/watch.h"
@@ -52,6 +53,9 @@ class Engine {
   // reader left; until it is closed.
   void WatchRoom(Channel* channel, int fd);
 
+  // ---- engine thread ----
+  Copier& copier() { return copier_; }
+
  private:
   static constexpr int kEvents = 32;
 
@@ -77,6 +81,7 @@ class Engine {
   // Engine thread only.
   int64_t slept_until_ = 0;             // it slept, and what woke it came no earlier
   std::unique_ptr<ThreadTimes> times_;  // once sights are timed
+  Copier copier_;
 
   std::atomic<bool> times_sights_{false};
   std::atomic<bool> is_sleeping_{false};

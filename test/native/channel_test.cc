@@ -300,6 +300,30 @@ TEST("archives arrive whole and in order, large ones by way of the stage") {
     Exchange({.path = "", .is_persistent = true, .maps_pages = maps_pages}, 60, 3, 3'000'000);
 }
 
+TEST("large archives arrive whole while who sends them waits, and a thread copies for the engine") {
+  const Fifo fifo;
+  const std::string content = ContentOf(7, 9'000'000);
+  constexpr uint64_t kCount = 16;
+  Reader reader(fifo);
+  {
+    Client client({.path = fifo.path(), .is_persistent = true});
+    for (uint64_t number = 1; number <= kCount; ++number) {
+      client.Begin(number);
+      client.Borrow(content);
+      client.Finish();
+    }
+    for (uint64_t number = 1; number <= kCount; ++number) client.Await(Kind::kDelivered, number);
+    client.channel().Close(0);
+    client.Await(Kind::kClosed);
+  }
+  std::string sent;
+  for (uint64_t number = 1; number <= kCount; ++number) sent += content;
+  std::string read;
+  for (const std::string& connection : reader.Stop()) read += connection;
+  CHECK(read == sent);
+  CHECK(bodies_alive == 0);
+}
+
 TEST("archives arrive when the pages are mapped and the pipe is small") {
   Exchange({.path = "", .is_persistent = true, .maps_pages = true, .pipe_size = 4096}, 20, 2,
            100'000);

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import test from 'ava'
 import { Child } from '../child.js'
 import { makeFifo } from '../fifo.js'
@@ -102,6 +103,38 @@ test.serial('what V8 compiled for commits outlives garbage collections that find
   )
   t.is(await child.ended(), 0, child.stderr)
 })
+
+const allowed = (/^Cpus_allowed_list:\s+(.*)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0')
+  .split(',')
+  .flatMap((range) => {
+    const [first = 0, last = first] = range.split('-').map(Number)
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i)
+  })
+
+for (const count of [1, 2]) {
+  const title = `large bodies arrive as they were where a process has ${count === 1 ? 'one processor' : 'two processors, and a thread copies for the engine'}`
+  test.serial(title, async (t) => {
+    const processors = allowed.slice(0, count)
+    const fifo = makeFifo()
+    const reader = new StandIn(fifo, 'C')
+    const [archives, entries, bytes] = [4, 300, 300_000]
+    const words = [fifo.path, processors.join(), archives, entries, bytes].map(String)
+    const child = new Child('large', words)
+    const threads = (await child.line('sent')).split(' ')
+    t.is(await child.ended(), 0, child.stderr)
+    t.is(threads.includes('tarspout-copier'), processors.length === 2, threads.join())
+    const commits = await reader.stop()
+    const sent = Array.from({ length: archives }, (_, archive) =>
+      Array.from({ length: entries }, (_, entry) => {
+        const name = `${archive}-${entry}`
+        return { name, hash: hashOf(Buffer.alloc(bytes, name)) }
+      }),
+    )
+    const got = commits.map((commit) => commit.entries.map(({ name, hash }) => ({ name, hash })))
+    t.true(isDeepStrictEqual(got, sent))
+    fifo.remove()
+  })
+}
 
 for (const isGranted of [true, false]) {
   const title = isGranted
