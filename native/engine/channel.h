@@ -31,7 +31,6 @@
 #include "engine/mailbox.h"
 #include "engine/messages.h"
 #include "engine/spill.h"
-#include "engine/thread_times.h"
 #include "engine/unpackers.h"
 #include "fifo/fifo.h"
 #include "fifo/stage.h"
@@ -223,8 +222,6 @@ class Channel : public std::enable_shared_from_this<Channel> {
   // JavaScript's thread only.
   int misses_ = 0;     // receipts waited for in vain, in a row
   int impatient_ = 0;  // archives that none is waited for
-
-  ThreadUse owner_use_;  // of JavaScript's thread; asked by whoever steps
 
   // Only for whoever steps (Start() prepares claim_ and identity_ before it knows the channel).
   fifo::Fd claim_;

@@ -127,11 +127,9 @@ int64_t Channel::Stage(int64_t from, const Gathered& gathered) {
       gathered.is_mapped ? std::max(kLeastStaged, gathered.count * kLeastMapped) : kLeastStaged;
   if (gathered.is_unpacked || gathered.bytes < least) return 0;
   if (gathered.is_mapped) return stage_.Map(from, vectors_, gathered.count);
-  // Where JavaScript is at work, the engine and the reader share the other processor anyway.
-  const bool is_delegated =
-      gathered.bytes >= kLeastDelegated && !is_owner_stepping && owner_use_.IsLow(NowNs());
-  return is_delegated ? engine_.copier().Copy(&stage_, from, vectors_, gathered.count)
-                      : stage_.Copy(from, vectors_, gathered.count);
+  const bool is_large = gathered.bytes >= kLeastDelegated && !is_owner_stepping;
+  return is_large ? engine_.copier().Copy(&stage_, from, vectors_, gathered.count)
+                  : stage_.Copy(from, vectors_, gathered.count);
 }
 
 void Channel::EndStall(int64_t now) {

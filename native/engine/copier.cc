@@ -8,32 +8,28 @@
 namespace tarspout {
 namespace {
 
-// It waited for a processor. Then the engine copies for that many times as long.
-constexpr int64_t kSlowNs = 1'000'000;
-constexpr int64_t kRests = 8;
-
-// The processors this thread may run on, if they are two: with one all is copied there, and with
-// more the reader stays on one of its own.
-bool AreTwo(cpu_set_t* allowed) {
-  return ::sched_getaffinity(0, sizeof(*allowed), allowed) == 0 && CPU_COUNT(allowed) == 2;
+// The processors this thread may run on, if there are several.
+bool FindAllowed(cpu_set_t* allowed) {
+  return ::sched_getaffinity(0, sizeof(*allowed), allowed) == 0 && CPU_COUNT(allowed) > 1;
 }
 
 }  // namespace
 
 int64_t Copier::Copy(fifo::Stage* stage, int64_t position, const iovec* pieces, int count) {
+  if (!IsOfUse()) return stage->Copy(position, pieces, count);
+  const bool delegates = way_.IsSecond();
   const int64_t began = NowNs();
-  if (began < rests_until_ || !IsOfUse()) return stage->Copy(position, pieces, count);
-  const int64_t bytes = Delegate({stage, position, pieces, count});
-  const int64_t ended = NowNs();
-  if (ended - began > kSlowNs) rests_until_ = ended + kRests * (ended - began);
-  KeepApart();
+  const int64_t bytes =
+      delegates ? Delegate({stage, position, pieces, count}) : stage->Copy(position, pieces, count);
+  if (bytes > 0) way_.Took(static_cast<double>(NowNs() - began), static_cast<double>(bytes));
+  if (delegates) KeepApart();
   return bytes;
 }
 
 bool Copier::IsOfUse() {
   if (use_ == Use::kUnknown) {
     cpu_set_t allowed;
-    use_ = AreTwo(&allowed) ? Use::kSome : Use::kNone;
+    use_ = FindAllowed(&allowed) ? Use::kSome : Use::kNone;
     if (use_ == Use::kSome) StartThread("tarspout-copier", [this] { Serve(); });
   }
   return use_ == Use::kSome;
@@ -65,7 +61,7 @@ void Copier::KeepApart() {
   const int mine = ::sched_getcpu();
   if (processor_ != mine) return;
   cpu_set_t allowed;
-  if (!AreTwo(&allowed)) {
+  if (!FindAllowed(&allowed)) {
     use_ = Use::kNone;
     return;
   }

@@ -14,14 +14,15 @@
 #include <cstdint>
 #include <mutex>
 
+#include "engine/cheaper_way.h"
 #include "fifo/stage.h"
 
 namespace tarspout {
 
 class Copier {
  public:
-  // stage->Copy() on the copier's thread, or on the caller's where that is as good. Engine thread
-  // only.
+  // stage->Copy(), on the copier's thread or on the caller's, whichever is done sooner. Engine
+  // thread only.
   int64_t Copy(fifo::Stage* stage, int64_t position, const iovec* pieces, int count);
 
  private:
@@ -37,11 +38,10 @@ class Copier {
   int64_t Delegate(Job job);
   void Serve();
   void KeepApart();
-
   // Engine thread only.
   enum class Use : uint8_t { kUnknown, kNone, kSome };
   Use use_ = Use::kUnknown;
-  int64_t rests_until_ = 0;
+  CheaperWay way_;  // the second is the thread
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable asked_;

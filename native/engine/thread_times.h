@@ -1,8 +1,5 @@
-// What the kernel counts of a thread: how often it slept, how long it waited for a processor, and
-// how long it had one.
+// What the kernel counts of a thread: how often it slept, and how long it waited for a processor.
 #pragma once
-
-#include <time.h>
 
 #include <cstdint>
 
@@ -22,21 +19,6 @@ class ThreadTimes {
 
  private:
   fifo::Fd schedstat_;
-};
-
-// Whether a thread leaves its processor to others most of the time.
-class ThreadUse {
- public:
-  ThreadUse();  // of the thread that calls it
-
-  bool IsLow(int64_t now_ns);  // asked by any one thread
-
- private:
-  bool is_known_;
-  clockid_t clock_;
-  int64_t looked_at_ = 0;
-  int64_t ran_ns_ = 0;
-  bool is_low_ = false;
 };
 
 }  // namespace tarspout
