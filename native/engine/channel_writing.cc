@@ -125,7 +125,7 @@ Channel::Gathered Channel::GatherFrom(int64_t from, int64_t limit) {
 int64_t Channel::Stage(int64_t from, const Gathered& gathered) {
   const int64_t least =
       gathered.is_mapped ? std::max(kLeastStaged, gathered.count * kLeastMapped) : kLeastStaged;
-  if (gathered.is_unpacked || gathered.bytes < least) return 0;
+  if (gathered.is_unpacked || gathered.bytes < least || stage_.IsRefused()) return 0;
   if (gathered.is_mapped) return stage_.Map(from, vectors_, gathered.count);
   const bool is_large = gathered.bytes >= kLeastDelegated && !is_owner_stepping;
   return is_large ? engine_.copier().Copy(&stage_, from, vectors_, gathered.count)
