@@ -179,7 +179,8 @@ async function eventLoop() {
     const isShown = way === 'idle' || way === 'source alone'
     for (const bodyBytes of isShown ? [100] : [100, 64 * KiB, MiB]) {
       const demand = isShown ? 'nothing is sent' : `under ${loopDelayMostMs} ms`
-      const what = `longest event-loop delay, ${way}, bodies of ${bodyBytes} B (${demand})`
+      const bodies = way === 'idle' ? '' : `, bodies of ${bodyBytes} B`
+      const what = `longest event-loop delay, ${way}${bodies} (${demand})`
       const results = []
       for (let round = 0; round < loopRounds; round++) {
         const outcome = await measured(what, 'loop', { way, bodyBytes, beginsMs: loopBeginsMs, lastsMs })
