@@ -166,6 +166,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   Gathered GatherFrom(int64_t from, int64_t limit);
   int64_t Stage(int64_t from, const Gathered& gathered);
   int64_t SendLimit();
+  bool EndIsNear(const Archive& archive) const;
   int64_t Sample();
   int64_t BytesRead() const;
   int64_t SampleAndDrain();

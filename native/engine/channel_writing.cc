@@ -149,12 +149,17 @@ int64_t Channel::SendLimit() {
   }
   // Its last bytes only once reads are watched: a reader that came back in the middle and took all
   // of the rest would show nothing else.
-  const bool is_far = !head.IsOpen() && head_end - window_.nxt() > kWriteBytes;
-  if (is_tracked_ && is_far && !reads_watched_) return head_end - kWriteBytes;
+  const bool is_held = is_tracked_ && !reads_watched_ && !head.IsOpen() && !EndIsNear(head);
+  if (is_held) return head_end - kWriteBytes;
   // One in flight; behind it only what proves it committed.
   const bool is_proved_by_next = options_.must_commit && trail_.IsRead() && !head.IsNudge();
   if (is_proved_by_next && window_.ArchiveCount() > 1) return window_.EndOf(window_.At(1));
   return head_end;
+}
+
+// From here on reads of it are watched, and not before is the rest of it written.
+bool Channel::EndIsNear(const Archive& archive) const {
+  return !archive.IsOpen() && archive.end - window_.nxt() <= kWriteBytes;
 }
 
 int64_t Channel::Sample() {
@@ -198,8 +203,7 @@ void Channel::SetReadsWatched(bool watched) {
 bool Channel::WatchReads() {
   if (is_wide_) return false;
   const Archive& head = window_.Head();
-  const bool is_far = head.IsOpen() || head.end - window_.nxt() > kWriteBytes;
-  const bool is_wanted = !is_far || (!options_.is_raw && trail_.IsUnread());
+  const bool is_wanted = EndIsNear(head) || (!options_.is_raw && trail_.IsUnread());
   const bool is_new = is_tracked_ && is_wanted && !reads_watched_;
   SetReadsWatched(is_wanted);
   return is_new;

@@ -38,8 +38,7 @@ void CheaperWay::EndTurn() {
   if (is_new_ && mean > mean_) {  // what is seldom dear, a trial does not show
     is_second_ = !is_second_;
     is_new_ = false;
-    Lengthen();
-    Begin(turn_);
+    BeginLonger();
     return;
   }
   if (is_new_) turn_ = kLeastTurn;
@@ -56,8 +55,7 @@ void CheaperWay::EndTrial() {
     is_second_ = !is_second_;
     Begin(kLeastTurn);
   } else {
-    Lengthen();
-    Begin(turn_);
+    BeginLonger();
   }
 }
 
@@ -66,6 +64,9 @@ void CheaperWay::Begin(int times) {
   ns_ = amount_ = usual_ = least_ = 0;
 }
 
-void CheaperWay::Lengthen() { turn_ = std::min(2 * turn_, kMostTurn); }
+void CheaperWay::BeginLonger() {
+  turn_ = std::min(2 * turn_, kMostTurn);
+  Begin(turn_);
+}
 
 }  // namespace tarspout

@@ -30,7 +30,7 @@ class CheaperWay {
   void EndTurn();
   void EndTrial();
   void Begin(int times);
-  void Lengthen();
+  void BeginLonger();
 
   // Costs are times divided by amounts.
   bool is_second_ = false;  // the way whose turn it is

@@ -38,6 +38,7 @@ class Copier {
   int64_t Delegate(Job job);
   void Serve();
   void KeepApart();
+
   // Engine thread only.
   enum class Use : uint8_t { kUnknown, kNone, kSome };
   Use use_ = Use::kUnknown;
