@@ -18,7 +18,7 @@ PART  micro      the encoders and the send window, in one process
       limits     memory, flatness, the event loop: what must stay bounded; docs/performance.md too
       selftest   the bench's own checks
 
---quick            the main workloads and contenders, one round; writes no file
+--quick            the main workloads and contenders, fewer rounds; writes no file
 --json             the whole result as JSON on standard output
 --only NAME        only this workload, or this part of limits (may be repeated); writes no file
 --contender TEXT   only contenders whose name has TEXT, and the C writers (may be repeated); writes no file
@@ -97,14 +97,21 @@ async function compare() {
 
   buildPrograms()
   const startedAt = process.hrtime.bigint()
-  const rounds = Number(options.rounds ?? (options.quick ? 1 : 5))
+  const rounds = Number(options.rounds ?? (options.quick ? 3 : 7))
   if (!Number.isInteger(rounds) || rounds < 1)
     fail(`--rounds must be a whole number from 1, found ${options.rounds}`)
   const unknown = options.only?.find((name) => !workloadNames.includes(name))
   if (unknown) fail(`no workload ${unknown}, there are ${workloadNames.join(', ')}`)
-  // What is compared with nobody is timed for `restMs`, and twice; workloads no target is about get fewer rounds. What a target is
-  // about gets as warm as it can.
-  const pace = { warmMs: 300, aimedWarmMs: 900, timedMs: 160, restMs: 100, restRounds: 2, otherRounds: 3 }
+  // What is compared with nobody is timed for `restMs`, and twice; workloads no target is about get fewer rounds.
+  const pace = {
+    mostWarmMs: 700,
+    mostAimedWarmMs: 1600,
+    timedMs: 160,
+    otherTimedMs: 120,
+    restMs: 100,
+    restRounds: 2,
+    otherRounds: 3,
+  }
   const workloads = (options.only ?? workloadNames)
     .map(findWorkload)
     .filter((workload) => options.only || !options.quick || workload.quick)
@@ -135,30 +142,37 @@ async function compare() {
       progress(`${workload.name}  ${entry.contender.title} starts`)
       entry.case = await runner.open(entry.contender.name, workload)
     })
-    const warm = async (entry, ms) => {
+    const warm = async (entry, mostMs) => {
       progress(`${workload.name}  ${entry.contender.title} gets warm`)
-      entry.rate = await entry.case.warm(ms)
+      entry.rate = await entry.case.warm(mostMs)
     }
+    const isAimed = isAimedAt(workload.name)
     const bestOf = () => Math.max(...atWork.filter(isPeer).map(({ rate }) => rate))
     const isCompared = (entry) => {
-      const { kind, name } = entry.contender
-      return kind === 'limit' || hasTarget(name) || (isPeer(entry) && entry.rate > bestOf() / 1.5)
+      const { name } = entry.contender
+      return (
+        name === copying ||
+        name === splicing ||
+        hasTarget(name) ||
+        (isPeer(entry) && entry.rate > bestOf() / 1.5)
+      )
     }
-    // A peer that is far behind after a short while, or what only shows the limit, is not warmed for long.
-    const warmMs = isAimedAt(workload.name) ? pace.aimedWarmMs : pace.warmMs
+    // A peer that is far behind after one short run is not warmed on, nor what is no tar writer.
+    const mostWarmMs = ({ kind, name }) => {
+      if (kind !== 'tarspout') return 0
+      return isAimed && hasTarget(name) ? pace.mostAimedWarmMs : pace.mostWarmMs
+    }
     for (const entry of atWork) {
-      const { kind, name } = entry.contender
-      await warm(entry, hasTarget(name) ? warmMs : kind === 'tarspout' ? pace.warmMs : pace.restMs)
+      const isProgram = entry.contender.kind === 'limit'
+      if (!(isProgram && workload.fixedCount)) await warm(entry, mostWarmMs(entry.contender))
     }
     const bestCold = bestOf()
     for (const entry of atWork) {
-      if (isPeer(entry) && entry.rate > bestCold / 2) await warm(entry, warmMs)
+      const mostMs = isAimed ? pace.mostAimedWarmMs : pace.mostWarmMs
+      if (isPeer(entry) && entry.rate > bestCold / 2) await warm(entry, mostMs)
     }
-    const roundsHere = Math.min(
-      rounds,
-      workload.maxRounds,
-      isAimedAt(workload.name) ? rounds : pace.otherRounds,
-    )
+    const timedMs = isAimed ? pace.timedMs : pace.otherTimedMs
+    const roundsHere = Math.min(rounds, workload.maxRounds, isAimed ? rounds : pace.otherRounds)
     for (let round = 0; round < roundsHere; round++) {
       for (const entry of atWork) {
         progress(`${workload.name}  round ${round + 1} of ${roundsHere}  ${entry.contender.title}`)
@@ -166,7 +180,7 @@ async function compare() {
         if (entry.rounds.some(({ failed }) => failed)) continue
         const compares = isCompared(entry)
         if (!compares && round >= pace.restRounds) continue
-        entry.rounds.push(await entry.case.run(compares ? pace.timedMs : pace.restMs, round))
+        entry.rounds.push(await entry.case.run(compares ? timedMs : pace.restMs, round))
       }
     }
     for (const entry of atWork) entry.case.end()

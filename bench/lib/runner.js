@@ -13,8 +13,9 @@ const runLimitMs = 10_000
 const longRunLimitMs = 120_000
 const readerGraceMs = 500
 const fifosAtOnce = 64
-const longestWarming = 1.75 // times what was asked for
+const lookMs = 100
 const noticeable = 1.05
+const stillRuns = 2
 const warmArchives = 3000 // without their pauses: so long it takes until the code is compiled
 const verifyBytesAimed = 2 << 20
 const verifyEntriesMost = 2000
@@ -258,8 +259,8 @@ export class Bench {
   }
 
   /**
-   * Starts a case: its process, what it sends checked. `warm(warmMs)` makes its code warm and settles with how many
-   * entries it then sends per ms; `run(timedMs, round)` is one round. Cases may be started side by side, but not beside these.
+   * Starts a case: its process, what it sends checked. `warm(mostMs)` makes its code warm (0: by one short run) and settles with how
+   * many entries it then sends per ms; `run(timedMs, round)` is one round. Cases may be started side by side, but not beside these.
    */
   async open(name, workload) {
     const key = `${name} ${workload.name}`
@@ -275,9 +276,9 @@ export class Bench {
     }
     let failure
     return {
-      warm: async (warmMs) => {
+      warm: async (mostMs) => {
         try {
-          await this.#makeWarm(key, contender, workload, warmMs)
+          await this.#makeWarm(key, contender, workload, mostMs)
         } catch (error) {
           failure = failureOf(error)
         }
@@ -294,8 +295,8 @@ export class Bench {
     }
   }
 
-  /** Runs for so long, and on while that makes it faster: the just-in-time compiler takes its time. */
-  async #makeWarm(key, contender, workload, warmMs) {
+  /** One short run. */
+  async #look(key, contender, workload) {
     if (workload.fixedCount) {
       if (this.#warm.has(key)) return
       this.#warm.add(key)
@@ -303,17 +304,22 @@ export class Bench {
       await runOnce(this.#workspace, contender, workload, workload.roundCount(count), { warming: true })
       return
     }
-    let grows = true
-    let nextMs = warmMs / 4
-    for (let spentMs = 0; spentMs < warmMs || (grows && spentMs < longestWarming * warmMs); nextMs *= 2) {
+    const count = workload.roundCount(this.#rates.get(key) * lookMs)
+    const { elapsedNs } = await runOnce(this.#workspace, contender, workload, count)
+    this.#rates.set(key, (count / elapsedNs) * 1e6)
+  }
+
+  /** Runs until that makes it no faster: the just-in-time compiler takes its time. */
+  async #makeWarm(key, contender, workload, mostMs) {
+    const endsAt = Date.now() + mostMs
+    let best = 0
+    let still = 0
+    do {
+      await this.#look(key, contender, workload)
       const rate = this.#rates.get(key)
-      const count = workload.roundCount(rate * Math.min(nextMs, warmMs))
-      const { elapsedNs } = await runOnce(this.#workspace, contender, workload, count)
-      const elapsedMs = elapsedNs / 1e6
-      this.#rates.set(key, count / elapsedMs)
-      grows = count / elapsedMs > rate * noticeable
-      spentMs += elapsedMs
-    }
+      still = rate > best * noticeable ? 0 : still + 1
+      best = Math.max(best, rate)
+    } while (!workload.fixedCount && still < stillRuns && Date.now() < endsAt)
   }
 
   async #runTimed(key, contender, workload, timedMs, round) {
