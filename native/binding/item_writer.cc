@@ -28,6 +28,7 @@ int64_t EntryBytes(size_t body_bytes) {
 
 std::vector<Item>* ItemWriter::Items() {
   Push();
+  GiveChunk(chunk_);
   return &items_;
 }
 
@@ -46,6 +47,7 @@ void ItemWriter::End(Item::Then then) {
 
 void ItemWriter::LetGo() {
   items_.clear();
+  last_in_chunk_ = 0;
   chunk_ = nullptr;
   used_ = pushed_ = 0;
 }
@@ -159,6 +161,7 @@ uint8_t* ItemWriter::Reserve(size_t size) {
 uint8_t* ItemWriter::Room(size_t size) {
   if (!chunk_ || Chunk::kSize - used_ < size) {
     Push();
+    GiveChunk(std::move(chunk_));
     chunk_ = TakeChunk();
     used_ = pushed_ = 0;
   }
@@ -169,13 +172,20 @@ uint8_t* ItemWriter::Room(size_t size) {
 void ItemWriter::Push() {
   if (used_ == pushed_) return;
   const size_t size = used_ - pushed_;
-  Segment segment{chunk_->data + pushed_, size, chunk_};
+  Segment segment{chunk_->data + pushed_, size, nullptr};
   if (unpacked_bytes_ > 0) {
     segment.size = std::exchange(unpacked_bytes_, 0);
     segment.packed_size = size;
   }
-  items_.push_back({.number = archive_, .segment = std::move(segment)});
+  items_.push_back({.number = archive_, .segment = std::move(segment), .is_in_chunk = true});
+  last_in_chunk_ = items_.size();
   pushed_ = used_;
+}
+
+// The last item that lies in it owns it, see GiveOwners().
+void ItemWriter::GiveChunk(std::shared_ptr<Chunk> chunk) {
+  if (last_in_chunk_ == 0) return;
+  items_[std::exchange(last_in_chunk_, 0) - 1].segment.owner = std::move(chunk);
 }
 
 }  // namespace tarspout::binding

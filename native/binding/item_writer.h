@@ -59,6 +59,7 @@ class ItemWriter {
   uint8_t* Room(size_t size);
   void End(Item::Then then);
   void Push();
+  void GiveChunk(std::shared_ptr<Chunk> chunk);
 
   tar::EntryHeader fixed_;  // what the template is of
   tar::HeaderTemplate template_;
@@ -69,6 +70,7 @@ class ItemWriter {
   size_t unpacked_bytes_ = 0;  // what lies between is packed, and makes so many
   uint64_t archive_ = 1;
   std::vector<Item> items_;
+  size_t last_in_chunk_ = 0;  // of items_, from 1 on; 0: none lies in chunk_
 };
 
 }  // namespace tarspout::binding

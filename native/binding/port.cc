@@ -143,6 +143,7 @@ class Port {
   int64_t PutBytes(napi_env env, napi_value value);
   void PutBody(napi_env env, napi_value body, Bytes bytes);
   void Flush(Urgency urgency);
+  void CountAccepted(int64_t bytes);
   Verdict Accepted(int64_t bytes);
   void Report(napi_env env);
   void LetGo(napi_env env);
@@ -482,7 +483,7 @@ napi_value Port::Write(napi_env env, const napi_value* arguments) {
     napi_get_element(env, arguments[0], i, &chunk);
     bytes += PutBytes(env, chunk);
   }
-  channel_->counters.accepted += bytes;
+  CountAccepted(bytes);
   if (is_first && bytes <= kInlineBytes) {
     channel_->PostInline(writer_.Items());
     Report(env);
@@ -501,7 +502,7 @@ napi_value Port::Finish(napi_env env, const napi_value* arguments) {
     writer_.Copy(kZeros);
     archive_bytes_ += sizeof(kZeros);
     unflushed_ += sizeof(kZeros);
-    channel_->counters.accepted += sizeof(kZeros);
+    CountAccepted(sizeof(kZeros));
   }
   const bool is_little = archive_bytes_ <= kInlineBytes;
   paths_.Clear();
@@ -614,11 +615,16 @@ void Port::Flush(Urgency urgency) {
   }
 }
 
+// Not by +=, which would lock, and wait until all that was copied is in the caches.
+void Port::CountAccepted(int64_t bytes) {
+  Counters::Counter& accepted = channel_->counters.accepted;
+  accepted.store(accepted.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
+}
+
 Verdict Port::Accepted(int64_t bytes) {
   archive_bytes_ += bytes;
   unflushed_ += bytes;
-  Counters::Counter& accepted = channel_->counters.accepted;
-  accepted.store(accepted.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
+  CountAccepted(bytes);
   const bool has_room = channel_->HasRoom();
   // Before it is whole, the engine sends an archive only once it has grown past the high water
   // mark.

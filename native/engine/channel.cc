@@ -132,6 +132,7 @@ int64_t Channel::Step(int64_t now) {
     }
     if (!StepState(turn == 0 ? now : NowNs())) break;
   }
+  TellReports();
   Publish();
   TellRoom(now);
   AwaitItems(now);
@@ -155,6 +156,7 @@ void Channel::TakeItems(int64_t now) {
     linger_ns_ = wishes.linger_ns;
   }
   took_items_ = !taken_.empty();
+  GiveOwners(&taken_);
   for (Item& item : taken_) TakeItem(&item, now);
   taken_.clear();
   if ((wishes.abort || wishes.detach) && state_ != State::kGone) {
@@ -533,10 +535,16 @@ void Channel::Rest(int64_t now) {
 // ---- telling
 // -------------------------------------------------------------------------------------------------------
 
-// Who hears of something finds it counted.
 void Channel::Tell(const Report& report) {
+  reports_.push_back(report);
+  TellReports();
+}
+
+// Who hears of something finds it counted.
+void Channel::TellReports() {
+  if (reports_.empty()) return;
   Publish();
-  mailbox_.Tell(report, !is_owner_stepping);
+  mailbox_.Tell(&reports_, !is_owner_stepping);
 }
 
 // While the pipe takes bytes not at the first byte of room: a wake-up of JavaScript costs as much
@@ -552,7 +560,8 @@ void Channel::TellRoom(int64_t now) {
     }
   }
   wants_room_.store(false);
-  mailbox_.Tell({.kind = Report::Kind::kRoom}, !is_owner_stepping);  // perhaps ahead of the counts
+  reports_.push_back({.kind = Report::Kind::kRoom});
+  mailbox_.Tell(&reports_, !is_owner_stepping);  // perhaps ahead of the counts
 }
 
 // `bytes` are about to go into an empty pipe: JavaScript gets ready more while they are copied.

@@ -210,6 +210,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void LeaveFifo();
 
   void Tell(const Report& report);
+  void TellReports();
   void TellRoom(int64_t now);
   void TellRoomAhead(int64_t bytes, int64_t now);
   void Publish();
@@ -237,6 +238,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   ReaderTrail trail_;       // of the head archive
   ReaderTrail next_trail_;  // of the one behind it, once trail_ has passed
   std::vector<Item> taken_;
+  std::vector<Report> reports_;  // to be told before more is written, or at the end of the step
   bool took_items_ = false;
   int64_t received_ = 0;       // bytes taken from the mailbox; told once they are counted elsewhere
   Backlog backlog_;            // not yet in the window

@@ -127,7 +127,7 @@ void Channel::DeliverHead(int64_t consumed) {
                       .attempts = head.attempts,
                       .blocked_ns = std::exchange(head_blocked_ns_, 0)};
   PopHead();  // first: who hears of the delivery finds the borrowed memory given back
-  Tell(report);
+  reports_.push_back(report);
   if (options_.is_raw || is_wide_) return;
   const bool is_quiet = trail_.IsQuiet();
   quiet_archives_ = is_quiet ? quiet_archives_ + 1 : 0;

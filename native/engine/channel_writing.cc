@@ -26,6 +26,7 @@ constexpr int64_t kMostPollNs = 320'000;
 }  // namespace
 
 Channel::Wrote Channel::WriteUpTo(int64_t limit, int64_t now) {
+  TellReports();  // before it takes a while
   int64_t budget = kBudgetBytes;
   while (window_.nxt() < limit && budget > 0) {
     const auto [how, wanted, wrote] = WriteSome(limit);

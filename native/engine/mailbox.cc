@@ -68,13 +68,15 @@ bool Mailbox::SetAwaited(bool is_awaited) {
   return !is_awaited && !items_.empty();
 }
 
-void Mailbox::Tell(const Report& report, bool notifies) {
+void Mailbox::Tell(std::vector<Report>* reports, bool notifies) {
   const std::lock_guard lock(mutex_);
-  if (report.kind == Report::Kind::kClosed) is_closed_ = true;
-  if (!notify_) return;
-  const bool was_empty = reports_.empty();
-  reports_.push_back(report);
-  if (was_empty && notifies) notify_();
+  is_closed_ |= reports->back().kind == Report::Kind::kClosed;
+  if (notify_) {
+    const bool was_empty = reports_.empty();
+    reports_.insert(reports_.end(), reports->begin(), reports->end());
+    if (was_empty && notifies) notify_();
+  }
+  reports->clear();
 }
 
 void Mailbox::Detached() {

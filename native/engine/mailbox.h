@@ -43,7 +43,8 @@ class Mailbox {
   // Whether the engine looks by itself soon. True: it does not, but items came that did not wake
   // it.
   bool SetAwaited(bool is_awaited);
-  void Tell(const Report& report, bool notifies);
+  // Takes them over.
+  void Tell(std::vector<Report>* reports, bool notifies);
   void Detached();
 
  private:

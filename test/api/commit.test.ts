@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import type { Body, Commit, EntryOptions, Spout, SpoutOptions } from 'tarspout'
 import { Random } from '../random.js'
@@ -195,6 +196,32 @@ test('nothing of an aborted commit is in the next one, however many entries it h
       Array.from({ length: 20 }, (_, i) => [`${i}`, `${count}`]),
     )
   }
+})
+
+test('commits handed over together with one that is taken back keep their memory', async (t) => {
+  const fifo = fifoFor(t)
+  const spout = await spoutFor(t, fifo)
+  const send = (name: string, count: number) => {
+    const commit = spout.beginCommit()
+    for (let i = 0; i < count; i++) commit.add(`${name}-${i}`, Buffer.alloc(10 << 10, name))
+    return commit
+  }
+  // The first one is handed over by itself and fills a chunk of memory; the one taken back begins in that of those before it, and
+  // ends in another.
+  const counts = { first: 24, second: 1, third: 1, last: 100 }
+  const ended = [send('first', 24).end(), send('second', 1).end(), send('third', 1).end()]
+  send('aborted', 40).abort()
+  await delay(20) // what the engine gives back is used again
+  ended.push(send('last', 100).end())
+  const reader = standInFor(t, fifo, 'C')
+  await Promise.all(ended)
+  const archives = await reader.stop()
+  t.deepEqual(
+    archives.map(({ entries }) => entries.map(({ name, hash }) => `${name} ${hash}`)),
+    Object.entries(counts).map(([name, count]) =>
+      Array.from({ length: count }, (_, i) => `${name}-${i} ${hashOf(Buffer.alloc(10 << 10, name))}`),
+    ),
+  )
 })
 
 test('an entry without data is an empty file', async (t) => {
