@@ -104,6 +104,7 @@ async function compare() {
   if (unknown) fail(`no workload ${unknown}, there are ${workloadNames.join(', ')}`)
   // What is compared with nobody is timed for `restMs`, and twice; workloads no target is about get fewer rounds.
   const pace = {
+    mostColdMs: 200,
     mostWarmMs: 700,
     mostAimedWarmMs: 1600,
     timedMs: 160,
@@ -157,14 +158,15 @@ async function compare() {
         (isPeer(entry) && entry.rate > bestOf() / 1.5)
       )
     }
-    // A peer that is far behind after one short run is not warmed on, nor what is no tar writer.
+    // A peer that is far behind after a while is not warmed on. Programs are warm after one run.
+    const isProgram = ({ kind }) => kind === 'limit' || kind === 'program'
     const mostWarmMs = ({ kind, name }) => {
-      if (kind !== 'tarspout') return 0
+      if (kind !== 'tarspout') return pace.mostColdMs
       return isAimed && hasTarget(name) ? pace.mostAimedWarmMs : pace.mostWarmMs
     }
     for (const entry of atWork) {
-      const isProgram = entry.contender.kind === 'limit'
-      if (!(isProgram && workload.fixedCount)) await warm(entry, mostWarmMs(entry.contender))
+      if (!isProgram(entry.contender)) await warm(entry, mostWarmMs(entry.contender))
+      else if (!workload.fixedCount) await warm(entry, 0)
     }
     const bestCold = bestOf()
     for (const entry of atWork) {

@@ -35,12 +35,14 @@ export function summarize(workload, entries) {
   const roundsOf = (name) => entries.find(({ contender }) => contender.name === name)?.rounds ?? []
   const valuesOf = (rounds) => rounds.map((round) => (succeeded(round) ? value(round) : undefined))
   const best = moreIsBetter ? Math.max : Math.min
-  const roundCount = Math.max(...entries.map(({ rounds }) => rounds.length))
-  const peers = entries.filter(({ contender }) => contender.kind === 'peer')
-  const bestPeer = Array.from({ length: roundCount }, (_, r) => {
-    const values = peers.flatMap(({ rounds }) => (whole(rounds[r]) ? [value(rounds[r])] : []))
-    return values.length > 0 ? best(...values) : undefined
-  })
+  // One peer for all rounds: the best of each round would be the one that had luck in it.
+  const peers = entries
+    .filter(({ contender }) => contender.kind === 'peer')
+    .map(({ rounds }) => rounds.map((round) => (whole(round) ? value(round) : undefined)))
+    .filter((values) => values.some((figure) => figure !== undefined))
+  const medianFigure = (values) => median(values.filter((figure) => figure !== undefined))
+  const bestFigure = best(...peers.map(medianFigure))
+  const bestPeer = peers.find((values) => medianFigure(values) === bestFigure) ?? []
   const rows = entries
     .filter(({ skipped }) => !skipped)
     .map(({ contender, rounds }) => {
