@@ -1,4 +1,5 @@
-// `node bench/commit-store.js`: commits through a FIFO beside plain git, then large files; writes two parts of docs/runner.md.
+// `node bench/commit-store.js`: commits through a FIFO beside plain git, then large files; writes
+// two parts of docs/runner.md.
 //
 //   --commits N       how many commits (10000), 0: none; the part is written with 10000 only
 //   --large MB,MB...  sizes of the large files, in MiB (512,4608), 0: none; the part is written with these only.
@@ -19,7 +20,8 @@ const PLAIN = 50
 const COMMITS = 10_000
 // One that plain git takes as well, and one beyond 4 GiB, whose size has more than 32 bits.
 const LARGE = [512, 4608]
-// Plain git takes files up to this size (core.bigFileThreshold) into memory; larger ones it compresses in another way.
+// Plain git takes files up to this size (core.bigFileThreshold) into memory; larger ones it
+// compresses in another way.
 const PLAIN_MB = 512
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const { values } = parseArgs({
@@ -34,7 +36,8 @@ const folder = mkdtempSync(join(tmpdir(), 'tarspout-commits-'))
 const at = (name) => join(folder, name)
 const person = { NAME: 'a', EMAIL: 'a@b' }
 const env = { ...process.env }
-for (const role of ['AUTHOR', 'COMMITTER']) for (const key in person) env[`GIT_${role}_${key}`] = person[key]
+for (const role of ['AUTHOR', 'COMMITTER'])
+  for (const key in person) env[`GIT_${role}_${key}`] = person[key]
 
 const git = (repository, ...args) =>
   execFileSync('git', ['-C', repository, ...args], { encoding: 'utf8', maxBuffer: 1 << 28 })
@@ -42,7 +45,10 @@ const git = (repository, ...args) =>
 /** What commit `number` adds: a file, a hundred to a folder, so that no tree grows large. */
 function fileOf(number) {
   const name = `part-${String(Math.floor(number / 100)).padStart(3, '0')}/${String(number).padStart(5, '0')}`
-  return { name, body: `${JSON.stringify({ number, text: 'a message '.repeat(5 + (number % 50)) })}\n` }
+  return {
+    name,
+    body: `${JSON.stringify({ number, text: 'a message '.repeat(5 + (number % 50)) })}\n`,
+  }
 }
 
 function archiveOf({ name, body }) {
@@ -52,7 +58,12 @@ function archiveOf({ name, body }) {
 }
 
 async function run(command, args, options = {}) {
-  const child = spawn(command, args, { cwd: folder, env, stdio: ['ignore', 'ignore', 'inherit'], ...options })
+  const child = spawn(command, args, {
+    cwd: folder,
+    env,
+    stdio: ['ignore', 'ignore', 'inherit'],
+    ...options,
+  })
   const [status] = await once(child, 'close')
   if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ended with ${status}`)
 }
@@ -89,12 +100,18 @@ function watchMemory(pid) {
 class Receiver {
   constructor(repository) {
     const args = [join(root, 'dist/cli/main.js'), 'receive', 'fifo', '--repo', repository]
-    this.child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] })
+    this.child = spawn(process.execPath, args, {
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     this.lines = createInterface({ input: this.child.stdout })
     this.memory = watchMemory(this.child.pid)
   }
 
-  /** Runs a shell command that writes to the FIFO; settles once commit `number` is reported, which is then on the disk. */
+  /**
+   * Runs a shell command that writes to the FIFO; settles once commit `number` is reported, which
+   * is then on the disk.
+   */
   async send(command, number) {
     const reached = new Promise((resolve) => {
       this.lines.on('line', (line) => line.startsWith(`commit ${number} `) && resolve())
@@ -112,15 +129,17 @@ class Receiver {
 }
 
 /**
- * Rounds of commits: all of a round through the FIFO; the first of it by plain git, on top of the same history, with the
- * shell writing the same files.
+ * Rounds of commits: all of a round through the FIFO; the first of it by plain git, on top of the
+ * same history, with the shell writing the same files.
  */
 async function measureCommits() {
   execFileSync('git', ['init', '--quiet', '--initial-branch=master', at('plain')])
   const receiver = new Receiver('store')
   const rows = []
   for (let from = 0; from < commits; from += ROUND) {
-    const files = Array.from({ length: Math.min(ROUND, commits - from) }, (_, index) => fileOf(from + index))
+    const files = Array.from({ length: Math.min(ROUND, commits - from) }, (_, index) =>
+      fileOf(from + index),
+    )
     writeFileSync(at('archives'), Buffer.concat(files.map(archiveOf)))
     if (from > 0) {
       git(at('plain'), 'fetch', '--quiet', at('store'), 'master')
@@ -139,7 +158,9 @@ async function measureCommits() {
     const plain =
       plainFiles.length / (await time(() => run('sh', ['-e', at('script')], { cwd: at('plain') })))
     rows.push([files.length, tarspout, plain])
-    console.error(`${from + files.length} commits: ${tarspout.toFixed(0)}/s, plain git ${plain.toFixed(0)}/s`)
+    console.error(
+      `${from + files.length} commits: ${tarspout.toFixed(0)}/s, plain git ${plain.toFixed(0)}/s`,
+    )
     const [ours, theirs] = ['store', 'plain'].map((name) =>
       git(at(name), 'log', '--reverse', '--format=%T', 'master').trimEnd().split('\n'),
     )
@@ -154,7 +175,10 @@ async function measureCommits() {
   }
 }
 
-/** One archive of one large file; where plain git streams nothing, beside `git add` and `git commit` of that file. */
+/**
+ * One archive of one large file; where plain git streams nothing, beside `git add` and `git commit`
+ * of that file.
+ */
 async function measureLarge(mb) {
   await run('sh', ['-c', `seq 1000000000 | head -c ${mb}M > large`])
   const receiver = new Receiver('store-large')
@@ -218,7 +242,14 @@ To end took the runner ${closing.toFixed(1)} s, and left ${packs} pack files.
 
 function reportLarge(results) {
   const table = [
-    line(['file', 'tarspout', 'its memory', 'memory of its git', 'plain git', 'memory of plain git']),
+    line([
+      'file',
+      'tarspout',
+      'its memory',
+      'memory of its git',
+      'plain git',
+      'memory of plain git',
+    ]),
     line(['---', '---', '---', '---', '---', '---']),
     ...results.map(({ mb, seconds, memory, plain }) =>
       line([

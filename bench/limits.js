@@ -59,14 +59,19 @@ async function runCase(measurement, options, readerOptions = {}) {
     JSON.stringify(options),
   ])
   const answer = await new Promise((resolve) => {
-    const timer = setTimeout(() => resolve({ failed: `no end after ${caseLimitMs / 1000} s` }), caseLimitMs)
+    const timer = setTimeout(
+      () => resolve({ failed: `no end after ${caseLimitMs / 1000} s` }),
+      caseLimitMs,
+    )
     const settle = (message) => {
       clearTimeout(timer)
       resolve(message)
     }
     child.on('message', settle)
     child.on('error', (error) => settle({ failed: error.message }))
-    child.on('close', (status, signal) => settle({ failed: `the process ended with ${signal ?? status}` }))
+    child.on('close', (status, signal) =>
+      settle({ failed: `the process ended with ${signal ?? status}` }),
+    )
   })
   if (answer.failed) {
     child.kill('SIGKILL')
@@ -95,7 +100,11 @@ async function memory() {
     const outcome = await measured(what, 'memory', { bodyBytes, totalBytes })
     if (!outcome) continue
     const above = outcome.result.peakBytes - outcome.result.idleBytes
-    say(what, `${mebibytes(above)} (idle ${mebibytes(outcome.result.idleBytes)})`, above <= memoryMost)
+    say(
+      what,
+      `${mebibytes(above)} (idle ${mebibytes(outcome.result.idleBytes)})`,
+      above <= memoryMost,
+    )
   }
 }
 
@@ -103,7 +112,8 @@ async function stalledReader() {
   const bodyBytes = 64 * KiB
   const stallMs = 1500
   for (const way of ['add', 'run', 'write stream']) {
-    // What may be outside the source: what the reader took, a full pipe, the queue, the entry that filled it.
+    // What may be outside the source: what the reader took, a full pipe, the queue, the entry that
+    // filled it.
     const most = highWaterMark + 2 * bodyBytes
     const what = `bytes taken from the source and still queued, a stalled reader, ${way} (at most highWaterMark and the entry that fills it: ${mebibytes(most)})`
     const outcome = await measured(
@@ -114,7 +124,8 @@ async function stalledReader() {
     )
     if (!outcome) continue
     const { early, late } = outcome.result
-    // The reader's first read takes at most its buffer of 1 MiB: of the unknown share the least is assumed.
+    // The reader's first read takes at most its buffer of 1 MiB: of the unknown share the least is
+    // assumed.
     const queued = late - pipeBytes - outcome.read.firstBytes
     say(
       what,
@@ -169,8 +180,9 @@ async function flatness() {
 }
 
 /**
- * The longest delay of each of several processes, since one turn that the host held up is not the writer's. How a
- * process begins is told apart: V8 compiles then, on as many threads as there are processors and more.
+ * The longest delay of each of several processes, since one turn that the host held up is not the
+ * writer's. How a process begins is told apart: V8 compiles then, on as many threads as there are
+ * processors and more.
  */
 async function eventLoop() {
   const lastsMs = loopLastsMs * Math.max(share, 0.3)
@@ -183,7 +195,12 @@ async function eventLoop() {
       const what = `longest event-loop delay, ${way}${bodies} (${demand})`
       const results = []
       for (let round = 0; round < loopRounds; round++) {
-        const outcome = await measured(what, 'loop', { way, bodyBytes, beginsMs: loopBeginsMs, lastsMs })
+        const outcome = await measured(what, 'loop', {
+          way,
+          bodyBytes,
+          beginsMs: loopBeginsMs,
+          lastsMs,
+        })
         if (outcome) results.push(outcome.result)
       }
       if (results.length < loopRounds) continue
@@ -216,7 +233,8 @@ async function blockedThread() {
       const { from, to } = outcome.result
       return mark * outcome.read.marks.filter((at) => at >= from && at < to).length
     }
-    // How much such a reader takes depends on the machine's timers: at rest it shows. A busy thread also takes a processor away.
+    // How much such a reader takes depends on the machine's timers: at rest it shows. A busy thread
+    // also takes a processor away.
     const atRest = await bytesRead(false)
     const busy = await bytesRead(true)
     if (atRest === undefined || busy === undefined) continue
@@ -238,7 +256,8 @@ const parts = {
 }
 const chosen = values.only ?? Object.keys(parts)
 const unknown = chosen.find((name) => !parts[name])
-if (unknown !== undefined) fail(`no part ${unknown} of limits, there are ${Object.keys(parts).join(', ')}`)
+if (unknown !== undefined)
+  fail(`no part ${unknown} of limits, there are ${Object.keys(parts).join(', ')}`)
 const tables = []
 for (const name of chosen) {
   const [title, part] = parts[name]

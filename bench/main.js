@@ -102,7 +102,8 @@ async function compare() {
     fail(`--rounds must be a whole number from 1, found ${options.rounds}`)
   const unknown = options.only?.find((name) => !workloadNames.includes(name))
   if (unknown) fail(`no workload ${unknown}, there are ${workloadNames.join(', ')}`)
-  // What is compared with nobody is timed for `restMs`, and twice; workloads no target is about get fewer rounds.
+  // What is compared with nobody is timed for `restMs`, and twice; workloads no target is about get
+  // fewer rounds.
   const pace = {
     mostColdMs: 200,
     mostWarmMs: 700,
@@ -138,7 +139,9 @@ async function compare() {
     ]),
   )
   for (const workload of workloads) {
-    const atWork = entries.get(workload).filter(({ skipped, rounds }) => !skipped && rounds.length === 0)
+    const atWork = entries
+      .get(workload)
+      .filter(({ skipped, rounds }) => !skipped && rounds.length === 0)
     await inPairs(atWork, async (entry) => {
       progress(`${workload.name}  ${entry.contender.title} starts`)
       entry.case = await runner.open(entry.contender.name, workload)

@@ -1,5 +1,6 @@
-// In-process microbenches: `npm run bench -- micro`. What encoding a header and the send window cost by themselves, without
-// any writing. The send window is C++ and has no face in JavaScript: a C++ program measures it.
+// In-process microbenches: `npm run bench -- micro`. What encoding a header and the send window
+// cost by themselves, without any writing. The send window is C++ and has no face in JavaScript: a
+// C++ program measures it.
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { Header, Pax } from 'tar'
@@ -16,7 +17,9 @@ const tarStreamHeaders = require(join(dirname(require.resolve('tar-stream')), 'h
 const mtime = new Date(1_500_000_000_000)
 const entryOf = (name) => ({ name, size: 100, mode: 0o644, uid: 0, gid: 0, mtime })
 const cases = {
-  'a name of a queue': Array.from({ length: 256 }, (_, i) => entryOf(`topic-${i % 4}-${1_000_000 + i}`)),
+  'a name of a queue': Array.from({ length: 256 }, (_, i) =>
+    entryOf(`topic-${i % 4}-${1_000_000 + i}`),
+  ),
   'a name of 160 B, pax': Array.from({ length: 256 }, (_, i) =>
     entryOf(`${'n'.repeat(150)}-${1_000_000 + i}`),
   ),
@@ -38,7 +41,12 @@ async function encoders() {
       const encoded = tarStreamHeaders.encode(header)
       if (encoded) return encoded[148]
       const records = tarStreamHeaders.encodePax({ name: header.name })
-      tarStreamHeaders.encode({ ...header, name: 'PaxHeader', type: 'pax-header', size: records.length })
+      tarStreamHeaders.encode({
+        ...header,
+        name: 'PaxHeader',
+        type: 'pax-header',
+        size: records.length,
+      })
       return tarStreamHeaders.encode({ ...header, name: header.name.slice(0, 100) })[148]
     },
     "the bench's own (plain)": (entry) => encodeEntry({ ...entry, data: Buffer.alloc(0) })[148],
@@ -81,4 +89,6 @@ for (const [title, entries] of Object.entries(cases)) {
 }
 
 console.log('\nSend window, ns per archive of one segment')
-console.table(Object.entries(measureSendWindow()).map(([title, steps]) => ({ archives: title, ...steps })))
+console.table(
+  Object.entries(measureSendWindow()).map(([title, steps]) => ({ archives: title, ...steps })),
+)

@@ -1,4 +1,5 @@
-// `npm run bench -- selftest`: the reader's check of archives is seen to fail, and to pass what it must.
+// `npm run bench -- selftest`: the reader's check of archives is seen to fail, and to pass what it
+// must.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -28,10 +29,16 @@ async function read(bytes, step = bytes.length) {
 const entries = [
   { name: 'topic-0-1', data: Buffer.from('body'), mode: 0o644, mtime: new Date(1_500_000_000_000) },
   { name: 'empty', data: Buffer.alloc(0), mode: 0o600, mtime: new Date(0) },
-  { name: `${'long-'.repeat(40)}name`, data: Buffer.alloc(513, 7), mode: 0o644, mtime: new Date(1000) },
+  {
+    name: `${'long-'.repeat(40)}name`,
+    data: Buffer.alloc(513, 7),
+    mode: 0o644,
+    mtime: new Date(1000),
+  },
 ]
 const archiveOf = (list) => Buffer.concat([...list.map(encodeEntry), marker])
-const change = (at, part) => archiveOf(entries.map((entry, i) => (i === at ? { ...entry, ...part } : entry)))
+const change = (at, part) =>
+  archiveOf(entries.map((entry, i) => (i === at ? { ...entry, ...part } : entry)))
 
 const archive = archiveOf(entries)
 const whole = await read(archive)
@@ -69,7 +76,10 @@ for (const [what, bytes] of [
 const damaged = Buffer.from(archive)
 damaged[0] ^= 1
 assert.equal((await read(damaged)).fault, 'a checksum is wrong')
-assert.equal((await read(Buffer.concat([Buffer.alloc(512, 1), archive]))).fault, 'a block is no header')
+assert.equal(
+  (await read(Buffer.concat([Buffer.alloc(512, 1), archive]))).fault,
+  'a block is no header',
+)
 
 const makesTheSame = () => workloadNames.map((name) => findWorkload(name).encoded)
 assert.deepEqual(makesTheSame(), makesTheSame(), 'a workload is the same whenever it is made')

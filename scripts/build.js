@@ -1,7 +1,7 @@
-// Builds the addon (node-gyp), the TypeScript (tsc) and the JSON schema of specifications, and puts a stripped copy of the addon
-// where the package has it.
-// Run by `npm ci`, `npm pack` and `npm publish` through the prepare script.
-// Where the running Node ships its headers (prefix/include/node) they are used, so no download is needed.
+// Builds the addon (node-gyp), the TypeScript (tsc) and the JSON schema of specifications, and puts
+// a stripped copy of the addon where the package has it. Run by `npm ci`, `npm pack` and `npm
+// publish` through the prepare script. Where the running Node ships its headers
+// (prefix/include/node) they are used, so no download is needed.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -12,7 +12,9 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 function run(command, ...args) {
   const { status, signal, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit' })
   if (status !== 0) {
-    console.error(`build: ${command} ${args.join(' ')} ended with ${error?.message ?? signal ?? status}`)
+    console.error(
+      `build: ${command} ${args.join(' ')} ended with ${error?.message ?? signal ?? status}`,
+    )
     process.exit(status || 1)
   }
 }
@@ -27,7 +29,10 @@ rmSync(join(root, 'dist'), { recursive: true, force: true })
 runTool('tsc', '-p', 'tsconfig.json')
 
 const { specSchema } = await import('../dist/pachyderm/spec-schema.js')
-writeFileSync(join(root, 'dist/pipeline-spec.schema.json'), `${JSON.stringify(specSchema(), undefined, 2)}\n`)
+writeFileSync(
+  join(root, 'dist/pipeline-spec.schema.json'),
+  `${JSON.stringify(specSchema(), undefined, 2)}\n`,
+)
 
 const prebuilds = `prebuilds/${process.platform}-${process.arch}`
 mkdirSync(join(root, prebuilds), { recursive: true })

@@ -1,5 +1,6 @@
-// Writes the tables of docs/format.md: where pack() differs from tar-stream, and what each reader makes of each row of the grid.
-// Needs `npm run build`, `npx tsc -p test/tsconfig.json` and every reader.
+// Writes the tables of docs/format.md: where pack() differs from tar-stream, and what each reader
+// makes of each row of the grid. Needs `npm run build`, `npx tsc -p test/tsconfig.json` and every
+// reader.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -21,7 +22,8 @@ const table = (head, rows) => [
 
 async function readerLines() {
   const missing = READERS.filter((reader) => reader.version() === undefined)
-  if (missing.length > 0) throw new Error(`not installed: ${missing.map(({ needs }) => needs).join(', ')}`)
+  if (missing.length > 0)
+    throw new Error(`not installed: ${missing.map(({ needs }) => needs).join(', ')}`)
   const folder = mkdtempSync(join(tmpdir(), 'tarspout-tables-'))
   try {
     const archives = GRID.map((row, i) => ({ row, path: join(folder, `${i}.tar`) }))

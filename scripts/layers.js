@@ -1,4 +1,5 @@
-// The layer check: imports and includes point down only (docs/architecture.md). Prints each break, exits 1 on any.
+// The layer check: imports and includes point down only (docs/architecture.md). Prints each break,
+// exits 1 on any.
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 
@@ -12,7 +13,14 @@ const allowed = {
   'src/tar': ['src/addon.ts', 'src/errors.ts'],
   'src/addon.ts': ['src/errors.ts'],
   'src/errors.ts': [],
-  'src/index.ts': ['src/drop-in', 'src/pachyderm', 'src/spout', 'src/fifo', 'src/tar', 'src/errors.ts'],
+  'src/index.ts': [
+    'src/drop-in',
+    'src/pachyderm',
+    'src/spout',
+    'src/fifo',
+    'src/tar',
+    'src/errors.ts',
+  ],
   'native/binding': ['native/engine', 'native/send_window', 'native/fifo', 'native/tar'],
   'native/engine': ['native/send_window', 'native/fifo'],
   'native/send_window': [],
@@ -27,7 +35,8 @@ const reserved = [
   [/^(sys\/|fcntl\.h|unistd\.h|poll\.h)/, ['native/fifo', 'native/engine'], 'system calls'],
 ]
 
-const home = (file) => Object.keys(allowed).find((place) => file === place || file.startsWith(`${place}/`))
+const home = (file) =>
+  Object.keys(allowed).find((place) => file === place || file.startsWith(`${place}/`))
 
 function* uses(file, text) {
   const pattern = file.startsWith('src')
@@ -38,7 +47,9 @@ function* uses(file, text) {
 
 function target(file, use) {
   if (file.startsWith('src')) {
-    return use.startsWith('.') ? normalize(join(dirname(file), use)).replace(/\.js$/, '.ts') : undefined
+    return use.startsWith('.')
+      ? normalize(join(dirname(file), use)).replace(/\.js$/, '.ts')
+      : undefined
   }
   return use.includes('/') && home(`native/${use}`) ? `native/${use}` : undefined
 }

@@ -1,5 +1,6 @@
-// Sends many archives in each way, and throws away what it can: commits, spouts, worker threads. Prints how the memory grew.
-// Usage: node --expose-gc scripts/leaks.js [archives [MiB]]. Fails if it grew by more than so many MiB after the first fifth.
+// Sends many archives in each way, and throws away what it can: commits, spouts, worker threads.
+// Prints how the memory grew. Usage: node --expose-gc scripts/leaks.js [archives [MiB]]. Fails if
+// it grew by more than so many MiB after the first fifth.
 import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

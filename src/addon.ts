@@ -4,13 +4,18 @@ import { TarspoutError } from './errors.js'
 
 const require = createRequire(import.meta.url)
 
-/** What native/binding exports. Arguments are checked before they get here; native code re-checks only what would be unsafe. */
+/**
+ * What native/binding exports. Arguments are checked before they get here; native code re-checks
+ * only what would be unsafe.
+ */
 export interface Addon extends PortCalls {
   /**
-   * Encodes a header into `target` from `offset` on. Returns its bytes; if that is more than `target` has there, nothing
-   * was written. An entry no format can hold gives the reasons instead: field, reason, index of the pax record, field, ...
+   * Encodes a header into `target` from `offset` on. Returns its bytes; if that is more than
+   * `target` has there, nothing was written. An entry no format can hold gives the reasons instead:
+   * field, reason, index of the pax record, field, ...
    *
-   * Text is well-formed, numbers are safe integers, `typeflag` is a character code, `pax` is key, value, key, value, ...
+   * Text is well-formed, numbers are safe integers, `typeflag` is a character code, `pax` is key,
+   * value, key, value, ...
    */
   encodeHeader(
     target: Uint8Array,
@@ -32,12 +37,15 @@ export interface Addon extends PortCalls {
     pax: readonly string[] | undefined,
   ): number | (string | number)[]
 
-  /** Bytes unread and capacity of the pipe that `fd` is an end of; zeros if it is none. `fd` stays the caller's. */
+  /**
+   * Bytes unread and capacity of the pipe that `fd` is an end of; zeros if it is none. `fd` stays
+   * the caller's.
+   */
   pipeFilling(fd: number): [unread: number, capacity: number]
 
   /**
-   * Opens a channel: one FIFO, its send window, its share of the engine. Gives its port, or `[failure, errno]`. Once nobody holds the
-   * port, the channel ends.
+   * Opens a channel: one FIFO, its send window, its share of the engine. Gives its port, or
+   * `[failure, errno]`. Once nobody holds the port, the channel ends.
    *
    * @param numbers retainBytes, highWaterMark, pipeSize, maxAttempts, readerTimeoutMs (-1: none)
    * @param flags raw, persistent, committed, zeroCopy, spill, checkNames
@@ -69,7 +77,8 @@ export const REPORT_FIELDS = 6
 /** Whether there is room for more: 0 go on, 1 wait for it. */
 export type Verdict = 0 | 1
 
-// Static requires, so that bundlers see them. A checkout has its own build, with symbols; the package has a prebuilt one.
+// Static requires, so that bundlers see them. A checkout has its own build, with symbols; the
+// package has a prebuilt one.
 const places = [
   () => require('../build/Release/tarspout.node'),
   () => require('../prebuilds/linux-x64/tarspout.node'),
@@ -102,8 +111,9 @@ function load(): Addon {
 export const addon: Addon = load()
 
 /**
- * A channel's functions (native/binding/port.cc). They may be called in any order; nothing waits. The addon has one of each for all
- * channels: functions of each one's own take long to make, and V8 compiles their callers anew.
+ * A channel's functions (native/binding/port.cc). They may be called in any order; nothing waits.
+ * The addon has one of each for all channels: functions of each one's own take long to make, and V8
+ * compiles their callers anew.
  */
 export class NativeChannel {
   /** What keeps the number. */
@@ -115,14 +125,18 @@ export class NativeChannel {
     this.#number = port.number
   }
 
-  /** Fixes what add() writes into headers beside name and size. False: these values need a header of their own. */
+  /**
+   * Fixes what add() writes into headers beside name and size. False: these values need a header of
+   * their own.
+   */
   setTemplate(mode: number, mtimeS: number, uid: number, gid: number): boolean {
     return addon.setTemplate(this.#number, mode, mtimeS, uid, gid)
   }
 
   /**
-   * A regular file of the template. Answers with the bytes of its header, which are even, plus the {@link Verdict}; or with -1: nothing
-   * was written, since something may be wrong with it, or its name or size is for addEncoded().
+   * A regular file of the template. Answers with the bytes of its header, which are even, plus the
+   * {@link Verdict}; or with -1: nothing was written, since something may be wrong with it, or its
+   * name or size is for addEncoded().
    */
   add(name: string, body: Uint8Array | undefined): number {
     return addon.add(this.#number, name, body)
@@ -131,14 +145,17 @@ export class NativeChannel {
   /**
    * Regular files of the template, in an archive whose names have no folders.
    *
-   * @param records the first `bytes` of it are what native/tar/packed_entries.h calls records: names of up to 100 bytes that are plain
-   *   and have no slash, bodies of up to 1 KiB
+   * @param records the first `bytes` of it are what native/tar/packed_entries.h calls records:
+   *   names of up to 100 bytes that are plain and have no slash, bodies of up to 1 KiB
    */
   addMany(records: Uint8Array, bytes: number): Verdict {
     return addon.addMany(this.#number, records, bytes)
   }
 
-  /** Whether the clean path of what addEncoded() is to add is free: no folder or file of the open archive is in its way. */
+  /**
+   * Whether the clean path of what addEncoded() is to add is free: no folder or file of the open
+   * archive is in its way.
+   */
   claimPath(path: string): boolean {
     return addon.claimPath(this.#number, path)
   }
@@ -148,23 +165,27 @@ export class NativeChannel {
     return addon.addEncoded(this.#number, header, body)
   }
 
-  /** A part of a body, or padding. Up to 16 KiB are copied, more are borrowed until they are released. */
+  /**
+   * A part of a body, or padding. Up to 16 KiB are copied, more are borrowed until they are
+   * released.
+   */
   append(bytes: Uint8Array): Verdict {
     return addon.append(this.#number, bytes)
   }
 
   /**
-   * Bytes into a raw channel, copied or borrowed likewise. Up to 64 KiB that nothing stands before may be written by this call, and
-   * reports told before it returns.
+   * Bytes into a raw channel, copied or borrowed likewise. Up to 64 KiB that nothing stands before
+   * may be written by this call, and reports told before it returns.
    */
   write(chunks: readonly Uint8Array[]): Verdict {
     return addon.write(this.#number, chunks)
   }
 
   /**
-   * The end-of-archive marker (not on a raw channel); the archive is whole, and the next one begins. They are numbered from 1 on.
-   * `isAlone`: a small one may be sent by this call, and its reports told before it returns. Else it may be kept until handOver(),
-   * up to 64 KiB in all. Whether there is room for more.
+   * The end-of-archive marker (not on a raw channel); the archive is whole, and the next one
+   * begins. They are numbered from 1 on. `isAlone`: a small one may be sent by this call, and its
+   * reports told before it returns. Else it may be kept until handOver(), up to 64 KiB in all.
+   * Whether there is room for more.
    */
   finish(isAlone: boolean): boolean {
     return addon.finish(this.#number, isAlone)

@@ -1,7 +1,8 @@
 /**
- * Every code a {@link TarspoutError} can carry. The set is closed: match `code`, never the text of a message.
- * Failures of the system keep Node's shape instead (`code: 'EACCES'`, `errno`, `syscall`, `path`), an abort is an
- * `AbortError` whose `cause` is the signal's reason, and a wrong argument is a `TypeError` or `RangeError`.
+ * Every code a {@link TarspoutError} can carry. The set is closed: match `code`, never the text of
+ * a message. Failures of the system keep Node's shape instead (`code: 'EACCES'`, `errno`,
+ * `syscall`, `path`), an abort is an `AbortError` whose `cause` is the signal's reason, and a wrong
+ * argument is a `TypeError` or `RangeError`.
  */
 export type TarspoutErrorCode =
   | 'ERR_ADDON_LOAD' // the native addon cannot be loaded; the message says how to repair it
@@ -14,7 +15,8 @@ export type TarspoutErrorCode =
   | 'ERR_REPLAY_LIMIT' // doubt about an archive whose bytes were released for lack of room
   | 'ERR_TAR_NAME' // an entry's name cannot be sent
   | 'ERR_TAR_FIELD' // another field of an entry cannot be encoded
-  | 'ERR_TAR_SIZE' // a size that no entry has, or a body that does not have the size it was declared with
+  // a size that no entry has, or a body that does not have the size it was declared with
+  | 'ERR_TAR_SIZE'
   | 'ERR_TAR_BODY' // a body is of no usable type, failed while it was read, or was detached
   | 'ERR_STATE' // a call the object's state does not allow
   | 'ERR_SPEC' // a pipeline specification has faults
@@ -33,7 +35,10 @@ export interface TarspoutErrorDetails {
   offset?: number | undefined
 }
 
-/** The one error class of this package. What failed is in `code`; the message says what, where, expected and found. */
+/**
+ * The one error class of this package. What failed is in `code`; the message says what, where,
+ * expected and found.
+ */
 export class TarspoutError extends Error {
   readonly code: TarspoutErrorCode
   declare readonly path?: string

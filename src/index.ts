@@ -5,7 +5,11 @@ export {
 } from './drop-in/fifo-write-stream.js'
 export { type PackCallback, type PackOptions, type PackStream, pack } from './drop-in/pack.js'
 export type { PackHeader } from './drop-in/pack-header.js'
-export { type SpoutCommit, SpoutManager, type SpoutManagerOptions } from './drop-in/spout-manager.js'
+export {
+  type SpoutCommit,
+  SpoutManager,
+  type SpoutManagerOptions,
+} from './drop-in/spout-manager.js'
 export { TarspoutError, type TarspoutErrorCode } from './errors.js'
 export { type FifoOptions, type FifoWriter, openFifo } from './fifo/fifo.js'
 export type { FifoStats } from './fifo/stats.js'

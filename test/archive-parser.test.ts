@@ -46,7 +46,9 @@ const contents = ({ archive }: Fed) =>
     Buffer.concat([...archive.spool.read(offset, size)]).toString(),
   ])
 
-async function pack(entries: [name: string | tar.Header, body: string | Buffer][]): Promise<Buffer> {
+async function pack(
+  entries: [name: string | tar.Header, body: string | Buffer][],
+): Promise<Buffer> {
   const stream = tar.pack()
   for (const [header, body] of entries)
     stream.entry(typeof header === 'string' ? { name: header } : header, body as string)
@@ -197,16 +199,24 @@ const invalid: Record<string, Buffer> = {
   'an old sparse file': block('a', 'S', '0'),
   'a pax bomb': block('a', 'x', (2 << 20).toString(8)),
   'an endless name': block('././@LongLink', 'L', (2 << 20).toString(8)),
-  'a pax record that lies about its length': Buffer.concat([block('p', 'x', '12'), padded('99 path=a\n')]),
+  'a pax record that lies about its length': Buffer.concat([
+    block('p', 'x', '12'),
+    padded('99 path=a\n'),
+  ]),
   'a pax path with a newline': Buffer.concat([pax('path=a\nb'), block('c', '0', '0')]),
   'a pax path with a NUL': Buffer.concat([pax('path=a\0b'), block('c', '0', '0')]),
   'a pax size that is no number': Buffer.concat([pax('size=-5'), block('c', '0', '0')]),
-  'a pax sparse file': Buffer.concat([pax('GNU.sparse.major=1', 'GNU.sparse.minor=0'), block('c', '0', '0')]),
+  'a pax sparse file': Buffer.concat([
+    pax('GNU.sparse.major=1', 'GNU.sparse.minor=0'),
+    block('c', '0', '0'),
+  ]),
 }
 for (const [what, bytes] of Object.entries(invalid)) {
   for (const [how, size] of Object.entries(feeds)) {
     test(`${what} makes an archive invalid: ${how}`, (t) => {
-      t.throws(() => feed(t, Buffer.concat([bytes, Buffer.alloc(1024)]), size), { code: 'ERR_ARCHIVE' })
+      t.throws(() => feed(t, Buffer.concat([bytes, Buffer.alloc(1024)]), size), {
+        code: 'ERR_ARCHIVE',
+      })
     })
   }
 }

@@ -73,7 +73,8 @@ test('every form, whole or iterable, is gathered and comes in pieces', async (t)
     for await (const piece of pieces(make())) read += text(piece)
     t.is(read, 'abc', form)
   }
-  for (const form of Object.keys(ITERABLE)) t.is(bytesOf(ITERABLE[form]?.() as Body), undefined, form)
+  for (const form of Object.keys(ITERABLE))
+    t.is(bytesOf(ITERABLE[form]?.() as Body), undefined, form)
 })
 
 test('any other type is a TypeError, whole or as a piece, never a wait', async (t) => {
@@ -121,7 +122,9 @@ test('a source that fails is ERR_TAR_BODY with its error as cause', async (t) =>
     yield 'a'
     throw cause
   }
-  const error = await t.throwsAsync(gather(failing(), { entry: 'e' }), { instanceOf: TarspoutError })
+  const error = await t.throwsAsync(gather(failing(), { entry: 'e' }), {
+    instanceOf: TarspoutError,
+  })
   t.is((error as TarspoutError).code, 'ERR_TAR_BODY')
   t.is((error as TarspoutError).entry, 'e')
   t.is(error?.cause, cause)
@@ -137,7 +140,8 @@ test('too few or too many bytes are ERR_TAR_SIZE, and too many end an endless so
     }
   }
   const code = async (body: Body, size: number) =>
-    ((await t.throwsAsync(gather(body, { size }), { instanceOf: TarspoutError })) as TarspoutError).code
+    ((await t.throwsAsync(gather(body, { size }), { instanceOf: TarspoutError })) as TarspoutError)
+      .code
   t.is(await code(endless(), 3), 'ERR_TAR_SIZE')
   t.true(closed)
   t.is(await code(['ab'], 3), 'ERR_TAR_SIZE')
@@ -169,7 +173,8 @@ test('a source is closed when a piece is of a wrong type', async (t) => {
       yield 5 as unknown as string
     } finally {
       closed = true
-      // biome-ignore lint/correctness/noUnsafeFinally: what a source throws when closed must not hide the reason
+      // biome-ignore lint/correctness/noUnsafeFinally: what a source throws when closed must not
+      // hide the reason
       throw new Error('from closing')
     }
   }

@@ -5,11 +5,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Lines } from './lines.js'
 
-/** Stops a process where it is (SIGSTOP), and settles once every thread stands still; SIGCONT goes on. */
+/**
+ * Stops a process where it is (SIGSTOP), and settles once every thread stands still; SIGCONT goes
+ * on.
+ */
 export async function pause(child: ChildProcess): Promise<void> {
   child.kill('SIGSTOP')
   const tasks = `/proc/${child.pid}/task`
-  const stands = (task: string) => /^State:\s+T/m.test(readFileSync(`${tasks}/${task}/status`, 'utf8'))
+  const stands = (task: string) =>
+    /^State:\s+T/m.test(readFileSync(`${tasks}/${task}/status`, 'utf8'))
   while (!readdirSync(tasks).every(stands)) await delay(1)
 }
 
@@ -48,10 +52,14 @@ export class Child {
     return this.#stderr
   }
 
-  /** Settles with the exit code, or the signal the process died of; kills it if that takes longer than `limitMs`. */
+  /**
+   * Settles with the exit code, or the signal the process died of; kills it if that takes longer
+   * than `limitMs`.
+   */
   async ended(limitMs = 20_000): Promise<number | string | null> {
     const limit = setTimeout(() => this.process.kill('SIGKILL'), limitMs)
-    if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, 'exit')
+    if (this.process.exitCode === null && this.process.signalCode === null)
+      await once(this.process, 'exit')
     clearTimeout(limit)
     return this.process.signalCode ?? this.process.exitCode
   }

@@ -71,7 +71,10 @@ for (const [option, args] of [
 ] as const) {
   test(`the program that an option needs is looked for before anything is made: ${args.join(' ')}`, async (t) => {
     const folder = temporaryFolder(t)
-    writeFileSync(join(folder, 'spec.json'), '{"pipeline":{"name":"p"},"transform":{"cmd":["x"]},"spout":{}}')
+    writeFileSync(
+      join(folder, 'spec.json'),
+      '{"pipeline":{"name":"p"},"transform":{"cmd":["x"]},"spout":{}}',
+    )
     const { code, stderr } = await tarspoutWith(t, folder, { PATH: folder }, ...args).result
     t.is(code, 2)
     const names = option === '--docker' ? 'docker or podman' : 'pachctl'
@@ -102,12 +105,18 @@ test('a failure is one line with its code, not a stack', async (t) => {
 test('check shows every fault of every file, each with its place', async (t) => {
   const folder = temporaryFolder(t)
   writeFileSync(join(folder, 'good.json'), '{"pipeline":{"name":"p"},"transform":{"cmd":["x"]}}')
-  writeFileSync(join(folder, 'bad.yaml'), 'pipeline: {name: a.b}\ntransform: {cmd: [x], env: {A: 1}}\n')
+  writeFileSync(
+    join(folder, 'bad.yaml'),
+    'pipeline: {name: a.b}\ntransform: {cmd: [x], env: {A: 1}}\n',
+  )
   const good = await tarspout(t, folder, 'check', 'good.json').result
   t.deepEqual([good.code, good.stdout], [0, '1 specification, no faults: p\n'])
   const bad = await tarspout(t, folder, 'check', 'good.json', 'bad.yaml').result
   t.is(bad.code, 1)
-  t.regex(bad.stderr, /^bad\.yaml:1:18: .*\n.*\n +\^\^\^\nbad\.yaml:2:32: .*\n.*\n +\^\n2 faults\n$/)
+  t.regex(
+    bad.stderr,
+    /^bad\.yaml:1:18: .*\n.*\n +\^\^\^\nbad\.yaml:2:32: .*\n.*\n +\^\n2 faults\n$/,
+  )
 })
 
 test('check --schema prints a JSON schema that knows every field', async (t) => {
@@ -157,14 +166,18 @@ test('write makes archives of lines, NUL- and length-delimited records, and file
   }
   await run('one\ntwo\nthree', '--name', 'line-{n}', '--max-entries', '2')
   await run('a\nb\0c', '--null', '--name', 'nul-{n}')
-  const length = (text: string) => Buffer.concat([Buffer.from([0, 0, 0, text.length]), Buffer.from(text)])
+  const length = (text: string) =>
+    Buffer.concat([Buffer.from([0, 0, 0, text.length]), Buffer.from(text)])
   await run(Buffer.concat([length('x\0y'), length('')]), '--length-prefixed', '--name', 'len-{n}')
   writeFileSync(join(folder, 'file'), 'content')
   writeFileSync(join(folder, 'large'), Buffer.alloc(3_000_000, 'large '))
   await run('file\nlarge\n', '--files')
   t.is((await receiver.result).code, 0)
   const git = (...args: string[]) =>
-    execFileSync('git', ['-C', join(folder, 'r.git'), ...args], { encoding: 'utf8', maxBuffer: 1 << 23 })
+    execFileSync('git', ['-C', join(folder, 'r.git'), ...args], {
+      encoding: 'utf8',
+      maxBuffer: 1 << 23,
+    })
   t.is(git('rev-list', '--count', 'master'), '5\n')
   const files = ['line-1', 'line-2', 'line-3', 'nul-1', 'nul-2', 'len-1', 'len-2', 'file']
   t.deepEqual(

@@ -71,7 +71,10 @@ test('a body that comes after its archive has failed does not get into the next 
   await next.end()
   await spout.close()
   t.deepEqual(
-    (await reader.stop()).map(({ complete, entries }) => [complete, entries.map(({ name }) => name)]),
+    (await reader.stop()).map(({ complete, entries }) => [
+      complete,
+      entries.map(({ name }) => name),
+    ]),
     [[true, ['next']]],
   )
 })

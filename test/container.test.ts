@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { git, tarspoutWith, temporaryFolder } from './support/processes.js'
 
-// A stand-in that records how it was called, and runs the command on this host with the folder that would be /pfs.
+// A stand-in that records how it was called, and runs the command on this host with the folder that
+// would be /pfs.
 const RECORDER = `#!/bin/sh
 echo "$*" >> "$RECORD"
 if [ "$1" = rm ]; then kill -KILL -$(cat "$RECORD.pid"); exit; fi
@@ -29,7 +30,10 @@ function prepare(t: ExecutionContext, transform: object) {
   mkdirSync(join(folder, 'bin'))
   writeFileSync(join(folder, 'bin', 'docker'), RECORDER)
   chmodSync(join(folder, 'bin', 'docker'), 0o755)
-  writeFileSync(join(folder, 'spec.json'), JSON.stringify({ pipeline: { name: 'p' }, transform, spout: {} }))
+  writeFileSync(
+    join(folder, 'spec.json'),
+    JSON.stringify({ pipeline: { name: 'p' }, transform, spout: {} }),
+  )
   const env = {
     PATH: `${join(folder, 'bin')}:${process.env.PATH}`,
     RECORD: join(folder, 'record'),
@@ -42,7 +46,11 @@ function prepare(t: ExecutionContext, transform: object) {
 test('--docker runs the command in its image, with the folder as /pfs and nothing of the environment here', async (t) => {
   const { folder, program, recorded } = prepare(t, {
     image: 'my/image:1',
-    cmd: ['sh', '-ec', 'readlink $PFS_DIR/out; cd $(mktemp -d); echo $A > f; tar -cf $PFS_DIR/out f'],
+    cmd: [
+      'sh',
+      '-ec',
+      'readlink $PFS_DIR/out; cd $(mktemp -d); echo $A > f; tar -cf $PFS_DIR/out f',
+    ],
     env: { A: 'value' },
     working_dir: '/work',
     user: 'me',
@@ -69,7 +77,10 @@ test('Ctrl-C removes the container', async (t) => {
 })
 
 test('a container that cannot be started ends the run, instead of being tried for ever', async (t) => {
-  const { program } = prepare(t, { image: 'my/image:1', cmd: ['sh', '-c', 'echo no daemon >&2; exit 125'] })
+  const { program } = prepare(t, {
+    image: 'my/image:1',
+    cmd: ['sh', '-c', 'echo no daemon >&2; exit 125'],
+  })
   const { code, stdout, stderr } = await program.result
   t.is(code, 1)
   t.regex(stdout, /^p \| no daemon$/m)

@@ -26,8 +26,8 @@ test('a writer that comes between the hang-up of another and the read is not los
     },
   })
 
-  // Both FIFOs become ready before the event loop looks at them. The handler of the other one runs first: epoll has told
-  // of the first writer's hang-up then, and the second one comes.
+  // Both FIFOs become ready before the event loop looks at them. The handler of the other one runs
+  // first: epoll has told of the first writer's hang-up then, and the second one comes.
   const other = new Socket({ fd: openSync(otherPath, constants.O_RDONLY | constants.O_NONBLOCK) })
   t.teardown(() => other.destroy())
   let second = -1
@@ -38,7 +38,8 @@ test('a writer that comes between the hang-up of another and the read is not los
       resolve()
     }),
   )
-  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve)) // both are polled now
+  // both are polled now
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
   const wake = openToWrite(otherPath)
   writeSync(wake, 'x')
   const first = openToWrite(path)

@@ -24,7 +24,10 @@ const spareCount = 16
 const spares: string[] = []
 let spareFolder: string | undefined
 
-/** Puts a FIFO there that nobody has used: made ahead, with others, since starting a program takes longer than most tests. */
+/**
+ * Puts a FIFO there that nobody has used: made ahead, with others, since starting a program takes
+ * longer than most tests.
+ */
 function placeFifo(path: string): void {
   if (spareFolder === undefined) {
     const folder = mkdtempSync(join(tmpdir(), 'tarspout-fifos-'))
@@ -60,7 +63,10 @@ export function makeFifo(): TestFifo {
 
 const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code
 
-/** A write end for tests: whole writes, and no thread ever blocked, for one blocked would hold up the process's end. */
+/**
+ * A write end for tests: whole writes, and no thread ever blocked, for one blocked would hold up
+ * the process's end.
+ */
 export class TestWriter {
   readonly #fd: number
 
@@ -85,7 +91,10 @@ export class TestWriter {
   }
 }
 
-/** Opens the FIFO for writing once a reader has it open or is blocked opening it; gives up after about 20 s. */
+/**
+ * Opens the FIFO for writing once a reader has it open or is blocked opening it; gives up after
+ * about 20 s.
+ */
 export async function openWriter(path: string): Promise<TestWriter> {
   for (let tries = 0; ; tries++) {
     try {
@@ -108,7 +117,10 @@ export function hasReader(path: string): boolean {
   }
 }
 
-/** Takes what lies unread in the FIFO, without waiting; a writer or another reader must keep the pipe alive. */
+/**
+ * Takes what lies unread in the FIFO, without waiting; a writer or another reader must keep the
+ * pipe alive.
+ */
 export function takeUnread(path: string): Buffer {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   const parts: Buffer[] = []

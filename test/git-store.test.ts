@@ -96,7 +96,10 @@ for (const [what, before, archive, overwrite] of conflicts) {
     })
     t.is(await git('rev-list', '--count', 'master'), '1')
     await commit(['last', '2'])
-    t.is(await git('ls-tree', '-r', '--name-only', 'master'), ['first', ...before, 'last'].sort().join('\n'))
+    t.is(
+      await git('ls-tree', '-r', '--name-only', 'master'),
+      ['first', ...before, 'last'].sort().join('\n'),
+    )
     await store.close()
     t.is(await git('fsck', '--strict'), '')
   })
@@ -221,15 +224,23 @@ test('fresh frees the disk', async (t) => {
   const oid = await first.commit(['a', '1'])
   await first.store.close()
   const second = await open(t, { path: first.path, fresh: true })
-  const { code } = await new Program(t, first.path, 'git', ['--git-dir', '.', 'cat-file', '-e', oid]).result
+  const { code } = await new Program(t, first.path, 'git', [
+    '--git-dir',
+    '.',
+    'cat-file',
+    '-e',
+    oid,
+  ]).result
   t.is(code, 1)
   await second.store.close()
 })
 
 test('packs do not pile up: after 256 commits, and when the store is closed, they are put together', async (t) => {
   const { store, commit, git, path } = await open(t)
-  const packs = () => readdirSync(join(path, 'objects/pack')).filter((name) => name.endsWith('.pack'))
-  for (let number = 0; number < 300; number++) await commit(['same', 'x'], [`file-${number}`, `${number}`])
+  const packs = () =>
+    readdirSync(join(path, 'objects/pack')).filter((name) => name.endsWith('.pack'))
+  for (let number = 0; number < 300; number++)
+    await commit(['same', 'x'], [`file-${number}`, `${number}`])
   t.is(packs().length, 1 + 300 - 256)
   t.is(await git('rev-list', '--count', 'master'), '300')
   t.is(await git('cat-file', '-s', 'master:same'), '300')
@@ -263,7 +274,8 @@ test('names that look like commands or quotes are only names', async (t) => {
     (await git('ls-tree', '-r', '-z', '--name-only', 'master')).split('\0').slice(0, -1).sort(),
     [...names].sort(),
   )
-  for (const name of names) t.is(await git('show', `master:${name}`), 'data 5\ncommit refs/heads/x\n!')
+  for (const name of names)
+    t.is(await git('show', `master:${name}`), 'data 5\ncommit refs/heads/x\n!')
   t.is(await git('for-each-ref', '--format=%(refname)'), 'refs/heads/master')
   await store.close()
   t.is(await git('fsck', '--strict'), '')
@@ -300,8 +312,12 @@ test('a folder with something else in it is no store, and stays as it is', async
   writeFileSync(join(folder, 'mine'), 'x')
   await t.throwsAsync(GitStore.open({ path: folder }), { code: 'ERR_STORE' })
   t.deepEqual(readdirSync(folder), ['mine'])
-  await t.throwsAsync(GitStore.open({ path: join(folder, 'x.git'), branch: 'a..b' }), { code: 'ERR_STORE' })
-  await t.throwsAsync(GitStore.open({ path: join(folder, 'x.git'), branch: 'marker' }), { code: 'ERR_STORE' })
+  await t.throwsAsync(GitStore.open({ path: join(folder, 'x.git'), branch: 'a..b' }), {
+    code: 'ERR_STORE',
+  })
+  await t.throwsAsync(GitStore.open({ path: join(folder, 'x.git'), branch: 'marker' }), {
+    code: 'ERR_STORE',
+  })
 })
 
 test('a commit that someone else makes meanwhile is not overwritten: the store fails', async (t) => {
@@ -331,7 +347,9 @@ test('a large file that is appended to is read in pieces by git, too', async (t)
   const large = Buffer.alloc(100 << 20, 'large ')
   await commit(['a', large])
   await commit(['a', 'x'])
-  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'latin1').trim().split(' ')
+  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'latin1')
+    .trim()
+    .split(' ')
   const readers = children.filter((pid) =>
     readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('cat-file'),
   )

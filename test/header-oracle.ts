@@ -1,5 +1,5 @@
-// A twin of the encoder in plain TypeScript, written from POSIX pax and docs/format.md and not from the C++: slow, simple,
-// and the oracle of header.test.ts. It imports nothing from the package.
+// A twin of the encoder in plain TypeScript, written from POSIX pax and docs/format.md and not from
+// the C++: slow, simple, and the oracle of header.test.ts. It imports nothing from the package.
 
 /** The words for types, and their typeflags (POSIX pax, ustar). */
 export const TYPEFLAGS: Readonly<Record<string, string>> = {
@@ -42,7 +42,12 @@ export function oracle(entry: OracleEntry): Buffer | undefined {
   const own = (key: string, value: string) => {
     if (!Object.hasOwn(entry.pax, key)) records.push([key, value])
   }
-  const inBlock = { ...entry, name: Buffer.from(entry.name), prefix: Buffer.alloc(0), mtime: Number(seconds) }
+  const inBlock = {
+    ...entry,
+    name: Buffer.from(entry.name),
+    prefix: Buffer.alloc(0),
+    mtime: Number(seconds),
+  }
 
   const split = isAscii(entry.name) ? splitName(Buffer.from(entry.name)) : undefined
   const longLink = !isAscii(entry.linkname) || byteLength(entry.linkname) > 100
@@ -100,7 +105,8 @@ function isEncodable(entry: OracleEntry): boolean {
   const { name, typeflag, pax } = entry
   if (!/^[0-7]$/.test(typeflag)) return false
   if (name === '' || (name.endsWith('/') && typeflag !== '5')) return false
-  if ([name, entry.linkname, entry.uname, entry.gname].some((text) => text.includes('\0'))) return false
+  if ([name, entry.linkname, entry.uname, entry.gname].some((text) => text.includes('\0')))
+    return false
   if ('12'.includes(typeflag) && entry.linkname === '') return false
   if ('123456'.includes(typeflag) && entry.size !== 0) return false
   if ([entry.size, entry.uid, entry.gid].some((value) => value < 0)) return false

@@ -119,10 +119,9 @@ function same(row: OracleEntry): 'encoded' | 'refused' {
     return 'encoded'
   } catch (error) {
     if (error instanceof TarspoutError && want === undefined) return 'refused'
-    const shown = JSON.stringify(row, (_, value) => (typeof value === 'bigint' ? `${value}n` : value)).slice(
-      0,
-      500,
-    )
+    const shown = JSON.stringify(row, (_, value) =>
+      typeof value === 'bigint' ? `${value}n` : value,
+    ).slice(0, 500)
     throw new Error(`${(error as Error).message}: ${shown}`)
   }
 }
@@ -224,7 +223,11 @@ test('each type word is its POSIX typeflag', (t) => {
     t.is(String.fromCharCode(encodeHeader({ name: 'a', linkname: 'b', type })[156] ?? 0), flag)
   }
   for (const type of ['pax-header', 'x', 'g', 'A', '8', '\0', 'toString', '', 'é', '01']) {
-    const error = t.throws(() => encodeHeader({ name: 'a', type }), { instanceOf: TarspoutError }, type)
+    const error = t.throws(
+      () => encodeHeader({ name: 'a', type }),
+      { instanceOf: TarspoutError },
+      type,
+    )
     t.is(error?.code, 'ERR_TAR_FIELD')
     t.is(error?.field, 'type')
     t.true(error?.message.includes(JSON.stringify(type)))
@@ -292,12 +295,15 @@ test('arguments of a wrong type are a TypeError, numbers out of reach a RangeErr
     { name: 'a', data: {} },
     { name: 'a', data: null },
   ]
-  for (const entry of wrongTypes) t.throws(() => encodeHeader(entry as Entry), { instanceOf: TypeError })
+  for (const entry of wrongTypes)
+    t.throws(() => encodeHeader(entry as Entry), { instanceOf: TypeError })
   for (const value of [1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53]) {
     t.throws(() => encodeHeader({ name: 'a', size: value }), { instanceOf: RangeError })
     t.throws(() => encodeHeader({ name: 'a', uid: value }), { instanceOf: RangeError })
   }
-  t.throws(() => encodeHeader({ name: 'a', mtime: new Date(Number.NaN) }), { instanceOf: RangeError })
+  t.throws(() => encodeHeader({ name: 'a', mtime: new Date(Number.NaN) }), {
+    instanceOf: RangeError,
+  })
   t.throws(() => encodeHeader({ name: 'a', mtime: 2n ** 63n }), { instanceOf: RangeError })
   for (const offset of [-1, 1.5, 513, Number.NaN]) {
     t.throws(() => encodeHeader({ name: 'a' }, new Uint8Array(512), offset), {
@@ -305,18 +311,26 @@ test('arguments of a wrong type are a TypeError, numbers out of reach a RangeErr
       message: /^offset must be 0 to 512/,
     })
   }
-  t.throws(() => encodeHeader({ name: 'a' }, [] as unknown as Uint8Array), { instanceOf: TypeError })
+  t.throws(() => encodeHeader({ name: 'a' }, [] as unknown as Uint8Array), {
+    instanceOf: TypeError,
+  })
 })
 
 test('an error names the entry, the first field, every reason and what was found', (t) => {
-  const error = t.throws(() => encodeHeader({ name: 'a', uid: -1, mode: 0o100644, pax: { size: '5' } }), {
-    instanceOf: TarspoutError,
-  })
+  const error = t.throws(
+    () => encodeHeader({ name: 'a', uid: -1, mode: 0o100644, pax: { size: '5' } }),
+    {
+      instanceOf: TarspoutError,
+    },
+  )
   t.is(error?.code, 'ERR_TAR_FIELD')
   t.is(error?.entry, 'a')
   t.is(error?.field, 'uid')
   for (const part of ['-1', '0o100644', '"size": "5"']) t.true(error?.message.includes(part), part)
-  t.is(t.throws(() => encodeHeader({ name: '' }), { instanceOf: TarspoutError })?.code, 'ERR_TAR_NAME')
+  t.is(
+    t.throws(() => encodeHeader({ name: '' }), { instanceOf: TarspoutError })?.code,
+    'ERR_TAR_NAME',
+  )
   t.is(
     t.throws(() => encodeHeader({ name: 'a', size: -1 }), { instanceOf: TarspoutError })?.code,
     'ERR_TAR_SIZE',
@@ -324,7 +338,8 @@ test('an error names the entry, the first field, every reason and what was found
 })
 
 test('a lone surrogate is refused: UTF-8 has no form for it', (t) => {
-  const code = (entry: Entry) => t.throws(() => encodeHeader(entry), { instanceOf: TarspoutError })?.code
+  const code = (entry: Entry) =>
+    t.throws(() => encodeHeader(entry), { instanceOf: TarspoutError })?.code
   t.is(code({ name: 'a\ud800' }), 'ERR_TAR_NAME')
   t.is(code({ name: 'a', uname: '\udc00' }), 'ERR_TAR_FIELD')
   t.is(code({ name: 'a', pax: { k: '\ud800x' } }), 'ERR_TAR_FIELD')
@@ -338,7 +353,8 @@ test('the size is what data has; another one, or an iterable without, is ERR_TAR
   t.is(sizeOf({ name: 'a', data: new Float64Array(3) }), 24)
   t.is(sizeOf({ name: 'a', data: [Buffer.from('x')], size: 7 }), 7)
   t.is(sizeOf({ name: 'a' }), 0)
-  const code = (entry: Entry) => t.throws(() => encodeHeader(entry), { instanceOf: TarspoutError })?.code
+  const code = (entry: Entry) =>
+    t.throws(() => encodeHeader(entry), { instanceOf: TarspoutError })?.code
   t.is(code({ name: 'a', data: 'abc', size: 2 }), 'ERR_TAR_SIZE')
   t.is(code({ name: 'a', data: [Buffer.from('x')] }), 'ERR_TAR_SIZE')
 })

@@ -80,5 +80,7 @@ test('a reader that tells something else is noticed, in every field', (t) => {
 
 function shown(found: Found | Error | undefined): string {
   if (found instanceof Error) return found.message
-  return JSON.stringify(found, (_, value) => (typeof value === 'bigint' ? `${value}n` : value)).slice(0, 400)
+  return JSON.stringify(found, (_, value) =>
+    typeof value === 'bigint' ? `${value}n` : value,
+  ).slice(0, 400)
 }

@@ -1,5 +1,11 @@
 import test from 'ava'
-import { brokenPromises, judge, type LoggedCommit, type Told, type Verdict } from './torture/judge.js'
+import {
+  brokenPromises,
+  judge,
+  type LoggedCommit,
+  type Told,
+  type Verdict,
+} from './torture/judge.js'
 import { hashOf, Plan } from './torture/plan.js'
 
 const plan = new Plan(7, { maxEntries: 6, maxBytes: 3000 })
@@ -13,7 +19,8 @@ const commitOf = (archive: number): LoggedCommit => ({
 })
 const deliveredAll = (attempts = 1): Told[] =>
   Array.from({ length: archives }, (_, archive) => ({ archive, outcome: 'delivered', attempts }))
-const commitsAll = (): LoggedCommit[] => Array.from({ length: archives }, (_, archive) => commitOf(archive))
+const commitsAll = (): LoggedCommit[] =>
+  Array.from({ length: archives }, (_, archive) => commitOf(archive))
 const clean: Verdict = {
   ...{
     delivered: archives,
@@ -55,7 +62,10 @@ test('everything delivered and committed once is a clean verdict', (t) => {
 })
 
 test('an archive told delivered without a commit is lost with its entries', (t) => {
-  t.deepEqual(difference(deliveredAll(), replaced(2)), { lost: 1, entriesLost: plan.archive(2).length })
+  t.deepEqual(difference(deliveredAll(), replaced(2)), {
+    lost: 1,
+    entriesLost: plan.archive(2).length,
+  })
 })
 
 test('an archive rejected or untold is not lost', (t) => {
@@ -77,7 +87,10 @@ test('an entry whose bytes or size differ is corrupt, and its archive lost', (t)
   const [first, ...rest] = entriesOf(archive)
   t.truthy(first)
   for (const wrong of [{ hash: 'deadbeef' }, { size: 12345 }]) {
-    const commit = { entries: [{ name: '', size: 0, hash: '', ...first, ...wrong }, ...rest], complete: true }
+    const commit = {
+      entries: [{ name: '', size: 0, hash: '', ...first, ...wrong }, ...rest],
+      complete: true,
+    }
     t.deepEqual(difference(deliveredAll(), replaced(archive, commit)), {
       ...{ corrupt: 1, lost: 1, entriesLost: 1, fragments: 1 },
     })
@@ -113,7 +126,10 @@ test('order is judged by the last commit of each archive', (t) => {
 
 test('a late part of an older archive is out of order too', (t) => {
   const part = { entries: entriesOf(0).slice(0, 1), complete: false }
-  t.deepEqual(difference(deliveredAll(), [...commitsAll(), part]), { partial: 1, disordered: archives - 1 })
+  t.deepEqual(difference(deliveredAll(), [...commitsAll(), part]), {
+    partial: 1,
+    disordered: archives - 1,
+  })
 })
 
 test('an entry cut short is in order in a partial commit only, and only as a true beginning', (t) => {
@@ -139,13 +155,20 @@ test('a whole archive in a partial commit is not delivered by it', (t) => {
 test('a part that looks whole is a fragment, and two of them do not make an archive', (t) => {
   const archive = big ?? 0
   const entries = entriesOf(archive)
-  const halves = [entries.slice(0, 1), entries.slice(1)].map((part) => ({ entries: part, complete: true }))
+  const halves = [entries.slice(0, 1), entries.slice(1)].map((part) => ({
+    entries: part,
+    complete: true,
+  }))
   t.deepEqual(difference(deliveredAll(), replaced(archive, ...halves)), { fragments: 2, lost: 1 })
 })
 
 test('a commit without entries is empty', (t) => {
-  t.deepEqual(difference(deliveredAll(), [{ entries: [], complete: true }, ...commitsAll()]), { empty: 1 })
-  t.deepEqual(difference(deliveredAll(), [{ entries: [], complete: false }, ...commitsAll()]), { partial: 1 })
+  t.deepEqual(difference(deliveredAll(), [{ entries: [], complete: true }, ...commitsAll()]), {
+    empty: 1,
+  })
+  t.deepEqual(difference(deliveredAll(), [{ entries: [], complete: false }, ...commitsAll()]), {
+    partial: 1,
+  })
 })
 
 test('attempts are counted over what was delivered', (t) => {
@@ -164,7 +187,10 @@ test('each promise counts when broken, unless the row may show it', (t) => {
     t.deepEqual(brokenPromises({ ...clean, [name]: 3 }, all), [])
   }
   t.deepEqual(brokenPromises({ ...clean, rejected: 3 }, { ...none, mayLose: true }), ['rejected 3'])
-  t.deepEqual(brokenPromises({ ...clean, duplicates: 9, partial: 9, fragments: 9, empty: 9 }, none), [])
+  t.deepEqual(
+    brokenPromises({ ...clean, duplicates: 9, partial: 9, fragments: 9, empty: 9 }, none),
+    [],
+  )
 })
 
 test('a plan repeats by its seed, spreads over its limits, and its bodies differ', (t) => {
@@ -172,7 +198,9 @@ test('a plan repeats by its seed, spreads over its limits, and its bodies differ
   const entries = Array.from({ length: 300 }, (_, archive) => usual.archive(archive)).flat()
   t.deepEqual(new Plan(1).archive(5), usual.archive(5))
   t.notDeepEqual(new Plan(2).archive(5), usual.archive(5))
-  const counts = new Set(Array.from({ length: 1000 }, (_, archive) => usual.archive(archive).length))
+  const counts = new Set(
+    Array.from({ length: 1000 }, (_, archive) => usual.archive(archive).length),
+  )
   t.deepEqual([Math.min(...counts), Math.max(...counts)], [1, 50])
   const sizes = entries.map(({ size }) => size)
   t.is(Math.min(...sizes), 0)

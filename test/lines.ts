@@ -27,14 +27,17 @@ export class Lines {
     this.#wakers.clear()
   }
 
-  /** The next line that begins so; lines before it are passed over. Fails if the output ends first. */
+  /**
+   * The next line that begins so; lines before it are passed over. Fails if the output ends first.
+   */
   async next(beginning: string): Promise<string> {
     for (;;) {
       while (this.#taken < this.all.length) {
         const line = this.all[this.#taken++] ?? ''
         if (line.startsWith(beginning)) return line
       }
-      if (this.#over) throw new Error(`the process ended before "${beginning}": ${this.all.join(', ')}`)
+      if (this.#over)
+        throw new Error(`the process ended before "${beginning}": ${this.all.join(', ')}`)
       await new Promise<void>((resolve) => this.#wakers.add(resolve))
     }
   }

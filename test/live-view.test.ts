@@ -1,4 +1,5 @@
-// The view of `tarspout run` in a real terminal: a pseudoterminal that Python opens, sizes and types into.
+// The view of `tarspout run` in a real terminal: a pseudoterminal that Python opens, sizes and
+// types into.
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,7 +8,8 @@ import { git, python, temporaryFolder } from './support/processes.js'
 
 const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
 
-// Passes on what the terminal shows, a line for each time it is written over; types what comes in (a number: sets so many columns); ends with the program's exit code.
+// Passes on what the terminal shows, a line for each time it is written over; types what comes in
+// (a number: sets so many columns); ends with the program's exit code.
 const TERMINAL = `
 import fcntl, os, pty, select, struct, sys, termios
 columns, *command = sys.argv[1:]
@@ -54,7 +56,12 @@ function show(t: Parameters<typeof python>[0], columns: number, ...lines: string
     join(folder, 'spout.git'),
   )
   const type = (text: string) => terminal.child.stdin?.write(text)
-  return { folder, terminal, typeCtrlC: () => type('\x03'), resize: (columns: number) => type(`${columns}`) }
+  return {
+    folder,
+    terminal,
+    typeCtrlC: () => type('\x03'),
+    resize: (columns: number) => type(`${columns}`),
+  }
 }
 
 test('a terminal shows one line of state, which fits, and tells a stall from a pause; Ctrl-C ends it', async (t) => {

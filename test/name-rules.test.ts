@@ -29,7 +29,10 @@ test('what is written as a flat name is one byte a character, a Pachyderm name, 
       flat++
       t.is(checkName(name, 'pachyderm'), undefined, JSON.stringify(name))
       t.false(name.includes('/'))
-      t.deepEqual([...target], [0xff, 0xff, ...Buffer.from(name), ...new Array(6 - name.length).fill(0xff)])
+      t.deepEqual(
+        [...target],
+        [0xff, 0xff, ...Buffer.from(name), ...new Array(6 - name.length).fill(0xff)],
+      )
     }
   }
   t.true(flat > 4 * 62, 'letters and digits, in all four')

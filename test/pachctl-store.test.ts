@@ -25,9 +25,25 @@ function prepare(t: ExecutionContext) {
   return { folder, env, recorded: () => readFileSync(record, 'utf8').trimEnd().split('\n') }
 }
 
-const receive = (t: ExecutionContext, folder: string, env: NodeJS.ProcessEnv, ...args: string[]): Program => {
+const receive = (
+  t: ExecutionContext,
+  folder: string,
+  env: NodeJS.ProcessEnv,
+  ...args: string[]
+): Program => {
   execFileSync('mkfifo', [join(folder, 'fifo')])
-  return tarspoutWith(t, folder, env, 'receive', 'fifo', '--sink', 'pachctl', '--repo', 'spout', ...args)
+  return tarspoutWith(
+    t,
+    folder,
+    env,
+    'receive',
+    'fifo',
+    '--sink',
+    'pachctl',
+    '--repo',
+    'spout',
+    ...args,
+  )
 }
 
 test('an archive becomes a commit that is started, filled by appending, and finished', async (t) => {
@@ -61,7 +77,10 @@ test('with overwrite it is not appended', async (t) => {
   const program = receive(t, folder, env, '--commits', '1', '--overwrite', '--branch', 'prod')
   await sh(t, folder, 'echo hello > a; tar -cf fifo a')
   t.is((await program.result).code, 0)
-  t.deepEqual(recorded().slice(0, 2), ['start commit spout@prod', 'put file spout@c1:/ --untar -f -'])
+  t.deepEqual(recorded().slice(0, 2), [
+    'start commit spout@prod',
+    'put file spout@c1:/ --untar -f -',
+  ])
 })
 
 test('a commit that cannot be finished ends the receiver with what pachctl said', async (t) => {

@@ -1,5 +1,6 @@
-// Where pack() writes other bytes than tar-stream 3.2.2, and why: the one list, which pack-differential.test.ts proves from both
-// sides and scripts/format-tables.js copies into docs/format.md.
+// Where pack() writes other bytes than tar-stream 3.2.2, and why: the one list, which
+// pack-differential.test.ts proves from both sides and scripts/format-tables.js copies into
+// docs/format.md.
 import type { PackHeader } from 'tarspout'
 
 export interface Difference {
@@ -146,14 +147,17 @@ export const DIFFERENCES: Difference[] = [
     when: '`pax` with `path`, `linkpath` or `size`, as in headers from extract',
     tarStream: 'written a second time, and the second one counts',
     tarspout: '`name`, `linkname` and `size` count',
-    applies: ({ pax }) => pax != null && ['path', 'linkpath', 'size'].some((key) => Object.hasOwn(pax, key)),
+    applies: ({ pax }) =>
+      pax != null && ['path', 'linkpath', 'size'].some((key) => Object.hasOwn(pax, key)),
   },
   {
     when: '`pax` without any record',
     tarStream: 'a pax header all the same',
     tarspout: 'none',
     applies: (header) =>
-      header.pax != null && Object.keys(header.pax).length === 0 && !usesPax({ ...header, pax: null }),
+      header.pax != null &&
+      Object.keys(header.pax).length === 0 &&
+      !usesPax({ ...header, pax: null }),
   },
   {
     when: 'a type that is none of the words',
@@ -178,7 +182,9 @@ export const DIFFERENCES: Difference[] = [
     tarStream: 'written, and read as a directory',
     tarspout: 'ERR_TAR_NAME',
     applies: (header) =>
-      header.name.endsWith('/') && typeOf(header) !== 'directory' && (header.type != null || isVoid(header)),
+      header.name.endsWith('/') &&
+      typeOf(header) !== 'directory' &&
+      (header.type != null || isVoid(header)),
   },
   {
     when: 'a link without a target',

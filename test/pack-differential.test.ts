@@ -9,7 +9,8 @@ import { Random } from './random.js'
 const MTIME = new Date(1387580181000)
 const GiB = 2 ** 30
 const around = (limit: number) => [limit - 1, limit, limit + 1]
-// Bodies above this are not written: the header, and what comes before the body's second byte, is compared.
+// Bodies above this are not written: the header, and what comes before the body's second byte, is
+// compared.
 const MOST_BODY = 2000
 
 const VALUES: { [K in keyof PackHeader]?: readonly PackHeader[K][] } = {
@@ -89,7 +90,8 @@ type Packer = {
   destroy(): void
 } & AsyncIterable<Buffer>
 
-// The bytes of an archive of this entry, or undefined if it is refused. Headers are copied: tar-stream changes its.
+// The bytes of an archive of this entry, or undefined if it is refused. Headers are copied:
+// tar-stream changes its.
 async function archiveOf(make: () => Packer, header: PackHeader): Promise<Buffer | undefined> {
   const archive = make()
   const size = header.size ?? 0
@@ -125,9 +127,14 @@ interface Result {
 }
 
 async function compare(header: PackHeader): Promise<Result> {
-  const [theirs, ours] = [await archiveOf(make.tarStream, header), await archiveOf(make.tarspout, header)]
+  const [theirs, ours] = [
+    await archiveOf(make.tarStream, header),
+    await archiveOf(make.tarspout, header),
+  ]
   const size = isVoid(header) ? 0 : (header.size ?? 0)
-  const reasons = DIFFERENCES.flatMap((difference, i) => (difference.applies(header, size) ? [i] : []))
+  const reasons = DIFFERENCES.flatMap((difference, i) =>
+    difference.applies(header, size) ? [i] : [],
+  )
   return { same: theirs !== undefined && ours !== undefined && theirs.equals(ours), reasons }
 }
 
@@ -138,7 +145,16 @@ const show = (header: PackHeader) =>
 
 function* singles(): Generator<PackHeader> {
   const bases: PackHeader[] = [
-    { name: 'a', mtime: MTIME, mode: 0o644, uname: 'maf', gname: 'staff', uid: 501, gid: 20, size: 12 },
+    {
+      name: 'a',
+      mtime: MTIME,
+      mode: 0o644,
+      uname: 'maf',
+      gname: 'staff',
+      uid: 501,
+      gid: 20,
+      size: 12,
+    },
     { name: 'd', mtime: MTIME, type: 'directory' },
     { name: 'l', mtime: MTIME, type: 'symlink', linkname: 'target' },
     { name: `${'n'.repeat(101)}`, mtime: MTIME, type: 'link', linkname: 'target', pax: { k: 'v' } },
@@ -162,20 +178,27 @@ test('each value of each field: the same bytes as tar-stream, or a listed differ
   for (const header of singles()) {
     const result = await compare(header)
     if (result.same !== (result.reasons.length === 0)) {
-      t.fail(`${result.same ? 'the same bytes' : 'other bytes'}, reasons ${result.reasons}: ${show(header)}`)
+      t.fail(
+        `${result.same ? 'the same bytes' : 'other bytes'}, reasons ${result.reasons}: ${show(header)}`,
+      )
     }
     if (result.same) same++
     if (result.reasons.length === 1) proven.add(result.reasons[0] as number)
   }
   t.true(same > 200, String(same))
-  for (const [i, { when }] of DIFFERENCES.entries()) t.true(proven.has(i), `never seen by itself: ${when}`)
+  for (const [i, { when }] of DIFFERENCES.entries())
+    t.true(proven.has(i), `never seen by itself: ${when}`)
 })
 
 test('4,000 random headers: the same bytes unless a listed difference applies', async (t) => {
   const random = new Random(31)
   let same = 0
   for (let i = 0; i < 4000; i++) {
-    const header: Record<string, unknown> = { name: `f${i}`, mtime: MTIME, size: random.below(1500) }
+    const header: Record<string, unknown> = {
+      name: `f${i}`,
+      mtime: MTIME,
+      size: random.below(1500),
+    }
     for (let changes = random.below(4); changes >= 0; changes--) {
       const key = random.pick(Object.keys(VALUES) as (keyof PackHeader)[])
       header[key] = random.pick(VALUES[key] as readonly unknown[])

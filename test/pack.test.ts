@@ -8,7 +8,11 @@ import tarStream from 'tar-stream'
 import { type PackHeader, type PackStream, pack, TarspoutError } from 'tarspout'
 
 const MTIME = new Date(1387580181000)
-const header = (name: string, more: Partial<PackHeader> = {}): PackHeader => ({ name, mtime: MTIME, ...more })
+const header = (name: string, more: Partial<PackHeader> = {}): PackHeader => ({
+  name,
+  mtime: MTIME,
+  ...more,
+})
 
 interface Read {
   name: string
@@ -43,7 +47,8 @@ async function contents(archive: PackStream): Promise<Read[]> {
 }
 
 // Not once(), which rejects on an error.
-const closing = (stream: PackStream) => new Promise<void>((resolve) => void stream.once('close', resolve))
+const closing = (stream: PackStream) =>
+  new Promise<void>((resolve) => void stream.once('close', resolve))
 
 function codeOf(error: unknown): string | undefined {
   return error instanceof TarspoutError ? error.code : String(error)
@@ -59,7 +64,12 @@ test('entries with a body, written and streamed ones come out in call order', as
   third.end('333')
   first.write('one')
   setImmediate(() => first.end('1!!'))
-  t.deepEqual(bodies(await contents(archive)), ['first=one1!!', 'second=two', 'third=333', 'fourth=four'])
+  t.deepEqual(bodies(await contents(archive)), [
+    'first=one1!!',
+    'second=two',
+    'third=333',
+    'fourth=four',
+  ])
 })
 
 test('every form of body is taken', async (t) => {
@@ -72,7 +82,10 @@ test('every form of body is taken', async (t) => {
   archive.entry(header('Float64Array'), new Float64Array(2))
   archive.entry(header('array'), ['a', 'bc'])
   archive.entry(header('Node stream'), Readable.from(['a', 'bc']))
-  archive.entry(header('web stream'), new Blob(['abc']).stream() as unknown as AsyncIterable<Uint8Array>)
+  archive.entry(
+    header('web stream'),
+    new Blob(['abc']).stream() as unknown as AsyncIterable<Uint8Array>,
+  )
   archive.entry(header('with size', { size: 3 }), Readable.from(['a', 'bc']))
   archive.entry(header('empty'), '')
   archive.entry(header('empty iterable'), [])
@@ -88,7 +101,9 @@ test('every form of body is taken', async (t) => {
 test('a body of another type is refused at once, and the archive goes on', async (t) => {
   const archive = pack()
   for (const body of [5, true, {}, new Blob(['a']), Symbol('s')]) {
-    t.throws(() => archive.entry(header('bad'), body as unknown as string), { instanceOf: TypeError })
+    t.throws(() => archive.entry(header('bad'), body as unknown as string), {
+      instanceOf: TypeError,
+    })
   }
   archive.entry(header('good'), 'x')
   archive.finalize()
@@ -111,7 +126,9 @@ test('a header no tar can hold is refused at once, and the archive goes on', asy
   for (const [entry, code] of bad)
     t.is(codeOf(t.throws(() => archive.entry(entry))), code, JSON.stringify(entry))
   t.throws(() => archive.entry(undefined as unknown as PackHeader), { instanceOf: TypeError })
-  t.throws(() => archive.entry(header('a', { mtime: 5 as unknown as Date })), { instanceOf: TypeError })
+  t.throws(() => archive.entry(header('a', { mtime: 5 as unknown as Date })), {
+    instanceOf: TypeError,
+  })
   archive.entry(header('good'), 'x')
   archive.finalize()
   t.deepEqual(bodies(await contents(archive)), ['good=x'])
@@ -124,7 +141,10 @@ test('entries without body need no end(), and take none', async (t) => {
   archive.entry(header('link', { type: 'link', linkname: 'a', size: 9 }))
   archive.entry(header('by mode', { mode: 0o40755 }))
   archive.entry(header('fifo', { type: 'fifo' }), '')
-  t.is(codeOf(t.throws(() => archive.entry(header('d', { type: 'directory' }), 'x'))), 'ERR_TAR_BODY')
+  t.is(
+    codeOf(t.throws(() => archive.entry(header('d', { type: 'directory' }), 'x'))),
+    'ERR_TAR_BODY',
+  )
   archive.entry(header('file'), 'x')
   archive.finalize()
   const read = await contents(archive)

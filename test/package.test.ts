@@ -1,7 +1,15 @@
-// The packed tarball in a project of its own: installed offline and without scripts, it runs. Packs `dist` and `prebuilds` as
-// `npm run build` left them; needs npm, and nothing of npm's cache.
+// The packed tarball in a project of its own: installed offline and without scripts, it runs. Packs
+// `dist` and `prebuilds` as `npm run build` left them; needs npm, and nothing of npm's cache.
 import { execFile } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -29,11 +37,17 @@ let packed: Packed
 
 test.before(async (t) => {
   t.timeout(60_000)
-  const run = async (cwd: string, ...words: string[]) => (await execute('npm', words, { cwd })).stdout
-  packed = JSON.parse(await run(root, 'pack', '--ignore-scripts', '--json', '--pack-destination', project))[0]
+  const run = async (cwd: string, ...words: string[]) =>
+    (await execute('npm', words, { cwd })).stdout
+  packed = JSON.parse(
+    await run(root, 'pack', '--ignore-scripts', '--json', '--pack-destination', project),
+  )[0]
   // What the dependencies are is known; with them in place nothing has to be fetched.
   mkdirSync(modules)
-  const listed = (await run(root, 'ls', '--omit=dev', '--all', '--parseable')).trim().split('\n').slice(1)
+  const listed = (await run(root, 'ls', '--omit=dev', '--all', '--parseable'))
+    .trim()
+    .split('\n')
+    .slice(1)
   for (const folder of listed) {
     const name = folder.slice(folder.indexOf('/node_modules/') + '/node_modules/'.length)
     cpSync(folder, join(modules, name), { recursive: true })
@@ -43,13 +57,17 @@ test.before(async (t) => {
   await run(project, 'install', '--offline', '--ignore-scripts', ...quiet, `./${packed.filename}`)
 })
 
-const node = (t: Parameters<typeof temporaryFolder>[0], env: NodeJS.ProcessEnv, ...words: string[]) =>
-  new Program(t, project, process.execPath, words, env).result
+const node = (
+  t: Parameters<typeof temporaryFolder>[0],
+  env: NodeJS.ProcessEnv,
+  ...words: string[]
+) => new Program(t, project, process.execPath, words, env).result
 
 test('the tarball has what is shipped and nothing else', (t) => {
   const { files, size, unpackedSize } = packed
   t.log(`${files.length} files, ${size} bytes, ${unpackedSize} unpacked`)
-  for (const { path, size } of files.filter(({ path }) => !path.startsWith('dist/'))) t.log(`${path} ${size}`)
+  for (const { path, size } of files.filter(({ path }) => !path.startsWith('dist/')))
+    t.log(`${path} ${size}`)
   const top = new Set(files.map(({ path }) => path.split('/')[0]))
   t.deepEqual([...top].sort(), [
     'CHANGELOG.md',
@@ -83,7 +101,9 @@ test('the JSON schema of specifications is there, as the checks have it', async 
 })
 
 test('nothing is run or compiled when it is installed', (t) => {
-  const { scripts, gypfile } = JSON.parse(readFileSync(join(modules, 'tarspout/package.json'), 'utf8'))
+  const { scripts, gypfile } = JSON.parse(
+    readFileSync(join(modules, 'tarspout/package.json'), 'utf8'),
+  )
   for (const name of ['preinstall', 'install', 'postinstall']) t.is(scripts[name], undefined)
   t.is(gypfile, false)
 })
@@ -103,7 +123,11 @@ test('require() loads it too', async (t) => {
 })
 
 test('npx tarspout --help prints help', async (t) => {
-  const { stdout, stderr } = await new Program(t, project, 'npx', ['--offline', 'tarspout', '--help']).result
+  const { stdout, stderr } = await new Program(t, project, 'npx', [
+    '--offline',
+    'tarspout',
+    '--help',
+  ]).result
   t.regex(stdout, /^Usage: tarspout /, stderr)
 })
 
@@ -128,8 +152,23 @@ await openSpout({ confirm: 'maybe' })
   const tsc = join(root, 'node_modules/.bin/tsc')
   for (const resolution of ['nodenext', 'bundler']) {
     const module = resolution === 'bundler' ? 'esnext' : resolution
-    const options = ['--strict', '--noEmit', '--target', 'es2023', '--lib', 'es2023,esnext.disposable']
-    const words = [...options, '--types', 'node', '--module', module, '--moduleResolution', resolution]
+    const options = [
+      '--strict',
+      '--noEmit',
+      '--target',
+      'es2023',
+      '--lib',
+      'es2023,esnext.disposable',
+    ]
+    const words = [
+      ...options,
+      '--types',
+      'node',
+      '--module',
+      module,
+      '--moduleResolution',
+      resolution,
+    ]
     const { code, stdout } = await node(t, {}, tsc, ...words, 'consumer.ts')
     t.is(code, 0, stdout)
   }
@@ -157,7 +196,8 @@ for (const [what, because, harm] of [
 test.serial('TARSPOUT_ADDON loads another build, and no other', async (t) => {
   const copy = join(temporaryFolder(t), 'other.node')
   cpSync(addon, copy)
-  const script = "import('tarspout').then(() => console.log(process.report.getReport().sharedObjects))"
+  const script =
+    "import('tarspout').then(() => console.log(process.report.getReport().sharedObjects))"
   const { stdout } = await node(t, { TARSPOUT_ADDON: copy }, '-e', script)
   t.true(stdout.includes(copy), stdout)
   const missing = await node(t, { TARSPOUT_ADDON: `${copy}.none.node` }, '-e', LOAD)

@@ -13,7 +13,10 @@ test('who waits is found by the number of his archive, once, in any order, howev
     first += many
     t.deepEqual(pending.archives(), numbers)
     // Every third is taken back before the others end, the first one last.
-    for (const taken of [numbers.filter((n) => n % 3 === 0), numbers.filter((n) => n % 3 !== 0).reverse()]) {
+    for (const taken of [
+      numbers.filter((n) => n % 3 === 0),
+      numbers.filter((n) => n % 3 !== 0).reverse(),
+    ]) {
       for (const number of taken) t.is(pending.take(number), `waits for ${number}`)
     }
     t.is(pending.size, 0)

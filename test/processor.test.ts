@@ -8,7 +8,13 @@ const spout = (...lines: string[]) => ({
   transform: { cmd: ['sh', '-e'], stdin: ['cd $(mktemp -d)', ...lines] },
   spout: {},
 })
-const processor = (name: string, repo: string, glob: string, script: string, more: object = {}) => ({
+const processor = (
+  name: string,
+  repo: string,
+  glob: string,
+  script: string,
+  more: object = {},
+) => ({
   pipeline: { name },
   transform: { cmd: ['sh', '-ec', script], ...more },
   input: { pfs: { repo, glob } },
@@ -18,7 +24,8 @@ const FOUR = 'for n in 1 2 3 4; do echo $n > f$n; tar -cf $PFS_DIR/out f$n; done
 async function run(t: ExecutionContext, specs: object[], ...args: string[]) {
   const folder = temporaryFolder(t)
   writeFileSync(join(folder, 'specs.json'), specs.map((spec) => JSON.stringify(spec)).join('\n'))
-  const result = await tarspoutWith(t, folder, { TMPDIR: folder }, 'run', 'specs.json', ...args).result
+  const result = await tarspoutWith(t, folder, { TMPDIR: folder }, 'run', 'specs.json', ...args)
+    .result
   return {
     folder,
     ...result,
@@ -27,8 +34,12 @@ async function run(t: ExecutionContext, specs: object[], ...args: string[]) {
 }
 
 test('each commit of the spout is a job, with the repository checked out and the output committed', async (t) => {
-  const script = 'ls $PFS_DIR/numbers > $PFS_DIR/out/list; echo $numbers_COMMIT > $PFS_DIR/out/commit'
-  const { code, stdout, git } = await run(t, [spout(FOUR), processor('list', 'numbers', '/', script)])
+  const script =
+    'ls $PFS_DIR/numbers > $PFS_DIR/out/list; echo $numbers_COMMIT > $PFS_DIR/out/commit'
+  const { code, stdout, git } = await run(t, [
+    spout(FOUR),
+    processor('list', 'numbers', '/', script),
+  ])
   t.is(code, 0, stdout)
   const lists = [3, 2, 1, 0].map((back) => git('list', 'show', `master~${back}:list`))
   t.deepEqual(await Promise.all(lists), ['f1', 'f1\nf2', 'f1\nf2\nf3', 'f1\nf2\nf3\nf4'])
@@ -37,7 +48,10 @@ test('each commit of the spout is a job, with the repository checked out and the
 
 test('/* makes a datum of each file, runs only new ones, and puts together what they wrote to one file', async (t) => {
   const script = 'cat $numbers >> $PFS_DIR/out/all; echo ran $(ls $PFS_DIR/numbers)'
-  const { code, stdout, git } = await run(t, [spout(FOUR), processor('all', 'numbers', '/*', script)])
+  const { code, stdout, git } = await run(t, [
+    spout(FOUR),
+    processor('all', 'numbers', '/*', script),
+  ])
   t.is(code, 0, stdout)
   t.is(await git('all', 'show', 'master:all'), '1\n2\n3\n4')
   t.is(await git('all', 'rev-list', '--count', 'master'), '4')
@@ -80,8 +94,12 @@ test('a processor may read what another wrote', async (t) => {
 })
 
 test('a job whose command fails is tried three times, reported, and makes no commit; the next one is run', async (t) => {
-  const script = 'echo try; ! test -e $numbers/f2 || test -e $numbers/f3; ls $numbers > $PFS_DIR/out/list'
-  const { code, stdout, stderr, git } = await run(t, [spout(FOUR), processor('list', 'numbers', '/', script)])
+  const script =
+    'echo try; ! test -e $numbers/f2 || test -e $numbers/f3; ls $numbers > $PFS_DIR/out/list'
+  const { code, stdout, stderr, git } = await run(t, [
+    spout(FOUR),
+    processor('list', 'numbers', '/', script),
+  ])
   t.is(code, 1)
   t.regex(
     stderr,

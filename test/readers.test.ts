@@ -89,22 +89,32 @@ each('the read end stays open while a commit is being finished', async (t, { fif
   t.deepEqual(reader.commits(), [])
 })
 
-each('a body cut short: A and B finish the part, C gives up', async (t, { fifo, generation, start }) => {
-  const reader = start()
-  const writer = await openWriter(fifo.path)
-  await writer.write(Buffer.concat([entryBytes(one), entryBytes(two).subarray(0, blockBytes + 1000)]))
-  writer.close()
-  t.is(await reader.event('error'), 'error unexpected EOF')
-  if (generation === 'C') {
-    t.is(await reader.ended(), 3)
-    t.deepEqual(reader.commits(), [])
-    return
-  }
-  const [commit] = reader.commits()
-  t.false(commit?.complete)
-  const cut = { name: 'two', size: 1000, declared: 1500, hash: hashOf(two.body.subarray(0, 1000)) }
-  t.deepEqual(commit?.entries, [logged(one), cut])
-})
+each(
+  'a body cut short: A and B finish the part, C gives up',
+  async (t, { fifo, generation, start }) => {
+    const reader = start()
+    const writer = await openWriter(fifo.path)
+    await writer.write(
+      Buffer.concat([entryBytes(one), entryBytes(two).subarray(0, blockBytes + 1000)]),
+    )
+    writer.close()
+    t.is(await reader.event('error'), 'error unexpected EOF')
+    if (generation === 'C') {
+      t.is(await reader.ended(), 3)
+      t.deepEqual(reader.commits(), [])
+      return
+    }
+    const [commit] = reader.commits()
+    t.false(commit?.complete)
+    const cut = {
+      name: 'two',
+      size: 1000,
+      declared: 1500,
+      hash: hashOf(two.body.subarray(0, 1000)),
+    }
+    t.deepEqual(commit?.entries, [logged(one), cut])
+  },
+)
 
 for (const [where, bytes] of [
   ['at the end of an entry', entryBytes(two)],
@@ -235,8 +245,13 @@ if (hasGo) {
       { name: 'n'.repeat(120), body: 'pax' },
       two,
     ])
-    const edges = Array.from({ length: whole.length / blockBytes }, (_, block) => (block + 1) * blockBytes)
-    const cuts = edges.flatMap((edge) => [edge - 512 + 1, edge - 1, edge]).concat([1112, 3075, 3076])
+    const edges = Array.from(
+      { length: whole.length / blockBytes },
+      (_, block) => (block + 1) * blockBytes,
+    )
+    const cuts = edges
+      .flatMap((edge) => [edge - 512 + 1, edge - 1, edge])
+      .concat([1112, 3075, 3076])
     const endOf = async (program: ReaderProgram, generation: Generation, bytes: Uint8Array) => {
       // A opens again after a commit, and may find the writer still there.
       const options = ['--on-error', 'exit', ...(generation === 'A' ? ['--commits', '1'] : [])]
@@ -261,7 +276,9 @@ if (hasGo) {
     for (const generation of generations) {
       for (const cut of cuts) {
         const bytes = whole.subarray(0, cut)
-        const [own, go] = await Promise.all(programs.map((program) => endOf(program, generation, bytes)))
+        const [own, go] = await Promise.all(
+          programs.map((program) => endOf(program, generation, bytes)),
+        )
         t.is(own, go, `${generation} cut at ${cut}`)
         seen.add(own ?? '')
       }
@@ -270,7 +287,8 @@ if (hasGo) {
   })
 }
 
-// ---- faults by plan: the stand-in only -------------------------------------------------------------------------
+// ---- faults by plan: the stand-in only
+// -------------------------------------------------------------------------
 
 const own: readonly ReaderProgram[] = ['reader']
 

@@ -20,7 +20,10 @@ for (const [index, { source, output }] of programs.entries()) {
     t.teardown(() => rmSync(folder, { recursive: true }))
     writeFileSync(join(folder, 'program.mjs'), source)
     const run = promisify(execFile)
-    const { stdout, stderr } = await run(process.execPath, ['program.mjs'], { cwd: folder, timeout: 30_000 })
+    const { stdout, stderr } = await run(process.execPath, ['program.mjs'], {
+      cwd: folder,
+      timeout: 30_000,
+    })
     t.deepEqual(comparable(stdout), comparable(output))
     t.is(stderr, '')
   })

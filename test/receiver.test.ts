@@ -76,7 +76,9 @@ function receive(t: ExecutionContext, options: Partial<ReceiverOptions> = {}): F
     receiver,
     events,
     reached: (count) =>
-      new Promise((resolve) => (events.length >= count ? resolve() : waiting.push([count, resolve]))),
+      new Promise((resolve) =>
+        events.length >= count ? resolve() : waiting.push([count, resolve]),
+      ),
     done: receiver.run(),
     sh: (script) => sh(t, folder, script),
   }
@@ -85,7 +87,8 @@ function receive(t: ExecutionContext, options: Partial<ReceiverOptions> = {}): F
 const names = (store: Memory) => store.commits.map((files) => files.map(([name]) => name).join(' '))
 const kinds = (events: ReceiverEvent[]) => events.map(({ event }) => event)
 
-// Writes an archive. Prints at `look` how many bytes of it are unread (FIONREAD), at `wait` when none is.
+// Writes an archive. Prints at `look` how many bytes of it are unread (FIONREAD), at `wait` when
+// none is.
 const WATCH = `
 import fcntl, io, struct, sys, tarfile, termios, time
 memory = io.BytesIO()
@@ -174,7 +177,9 @@ for at in range(0, len(data), 97):
 
 test('an archive that was refused is read to its end, and the ones behind it are committed', async (t) => {
   const { store, sh, events, reached } = receive(t)
-  await sh('ln -s /etc/passwd l; tar -cf x.tar a l b; tar -cf y.tar c; cat x.tar y.tar x.tar y.tar >fifo')
+  await sh(
+    'ln -s /etc/passwd l; tar -cf x.tar a l b; tar -cf y.tar c; cat x.tar y.tar x.tar y.tar >fifo',
+  )
   await reached(4)
   t.deepEqual(kinds(events), ['failure', 'commit', 'failure', 'commit'])
   t.deepEqual(names(store), ['c', 'c'])
@@ -312,7 +317,8 @@ with open(sys.argv[1], 'wb') as fifo: fifo.write(memory.getvalue())
   t.deepEqual(kinds(events), [...Array(17).fill('failure'), 'commit'])
   t.true(
     events.every(
-      (event) => event.event === 'commit' || (event.message.length < 300 && !/[^ -~]/.test(event.message)),
+      (event) =>
+        event.event === 'commit' || (event.message.length < 300 && !/[^ -~]/.test(event.message)),
     ),
   )
   const git = (...args: string[]) =>

@@ -2,7 +2,14 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import { git, type Program, python, sh, tarspoutWith, temporaryFolder } from './support/processes.js'
+import {
+  git,
+  type Program,
+  python,
+  sh,
+  tarspoutWith,
+  temporaryFolder,
+} from './support/processes.js'
 
 interface Fixture {
   folder: string
@@ -19,7 +26,10 @@ function prepare(t: ExecutionContext): Fixture {
     folder,
     repository,
     run(spec, ...args) {
-      writeFileSync(join(folder, 'spec.json'), JSON.stringify({ pipeline: { name: 'spout' }, ...spec }))
+      writeFileSync(
+        join(folder, 'spec.json'),
+        JSON.stringify({ pipeline: { name: 'spout' }, ...spec }),
+      )
       // What a command or a runner that is killed leaves behind goes with the test.
       const env = { TMPDIR: folder }
       return tarspoutWith(t, folder, env, 'run', 'spec.json', '--repo', repository, ...args)
@@ -29,7 +39,8 @@ function prepare(t: ExecutionContext): Fixture {
 }
 
 const script = (...lines: string[]) => ({ cmd: ['sh', '-e'], stdin: lines })
-const log = async ({ git }: Fixture, branch = 'master') => (await git('rev-list', '--count', branch)).trim()
+const log = async ({ git }: Fixture, branch = 'master') =>
+  (await git('rev-list', '--count', branch)).trim()
 
 // The subtests of Pachyderm's TestSpout, with the writers they name.
 
@@ -65,7 +76,13 @@ test('SpoutBasic: GNU tar in a shell loop, one file that grows by each commit', 
 
 test('SpoutOverwrite: one file whose size stays the same', async (t) => {
   const fixture = prepare(t)
-  const lines = ['cd $(mktemp -d)', 'while :; do', 'date > date', 'tar -cf $PFS_DIR/out ./date*', 'done']
+  const lines = [
+    'cd $(mktemp -d)',
+    'while :; do',
+    'date > date',
+    'tar -cf $PFS_DIR/out ./date*',
+    'done',
+  ]
   const { code } = await fixture.run(
     { transform: script(...lines), spout: { overwrite: true } },
     '--commits',
@@ -88,7 +105,10 @@ test('SpoutMarker: the marker is pulled at the start, and survives until --fresh
     ),
     spout: { marker: 'mymark' },
   }
-  const withMark = (mark: string) => ({ ...spec, transform: { ...spec.transform, env: { MARK: mark } } })
+  const withMark = (mark: string) => ({
+    ...spec,
+    transform: { ...spec.transform, env: { MARK: mark } },
+  })
   t.is((await fixture.run(withMark('x')).result).code, 0)
   t.is((await fixture.run(withMark('x')).result).code, 0)
   t.is((await fixture.run(withMark('.')).result).code, 0)
@@ -153,7 +173,8 @@ for number in range(250):
             info = tarfile.TarInfo('test%d' % number); info.size = 1
             archive.addfile(info, io.BytesIO(b'x'))
 `
-  const { code } = await fixture.run({ transform: { cmd: ['python3', '-c', writer] }, spout: {} }).result
+  const { code } = await fixture.run({ transform: { cmd: ['python3', '-c', writer] }, spout: {} })
+    .result
   t.is(code, 0)
   const names = await fixture.git('log', '--reverse', '--format=', '--name-status')
   t.deepEqual(
@@ -172,7 +193,8 @@ test('SpoutHammer: a loop without a pause', async (t) => {
     'echo "" | $PFS_DIR/out || :',
     'done',
   ]
-  const { code } = await fixture.run({ transform: script(...lines), spout: {} }, '--commits', '5').result
+  const { code } = await fixture.run({ transform: script(...lines), spout: {} }, '--commits', '5')
+    .result
   t.is(code, 0)
   t.is(await log(fixture), '5')
   const sizes = [4, 3, 2, 1, 0].map(async (back) => {
@@ -263,7 +285,8 @@ test('after an archive that is no tar the command is killed, and started with a 
     'yes | head -c 1000 > $PFS_DIR/out',
     'sleep 1000',
   ]
-  const { code, stdout, stderr } = await fixture.run({ transform: script(...lines), spout: {} }).result
+  const { code, stdout, stderr } = await fixture.run({ transform: script(...lines), spout: {} })
+    .result
   t.is(code, 1)
   t.regex(stderr, /not committed: .*checksum/)
   const [first, second] = [...stdout.matchAll(/^spout \| (.*)$/gm)].map(([, line]) => line)
@@ -273,7 +296,8 @@ test('after an archive that is no tar the command is killed, and started with a 
 
 test('a command that is not there ends the run with its code', async (t) => {
   const fixture = prepare(t)
-  const { code, stderr } = await fixture.run({ transform: { cmd: ['no-such-command'] }, spout: {} }).result
+  const { code, stderr } = await fixture.run({ transform: { cmd: ['no-such-command'] }, spout: {} })
+    .result
   t.is(code, 1)
   t.is(stderr, 'tarspout: spawn no-such-command ENOENT\n')
 })
@@ -284,7 +308,11 @@ for (const [what, transform, message] of [
     { cmd: ['true'], working_dir: '/nope' },
     'ERR_SPEC: working_dir /nope is',
   ],
-  ['an environment that is too large', { cmd: ['true'], env: { A: 'a'.repeat(1 << 18) } }, 'spawn E2BIG'],
+  [
+    'an environment that is too large',
+    { cmd: ['true'], env: { A: 'a'.repeat(1 << 18) } },
+    'spawn E2BIG',
+  ],
 ] as const) {
   test(`${what} ends the run`, async (t) => {
     const fixture = prepare(t)
@@ -298,8 +326,11 @@ for (const [what, transform, message] of [
 for (const root of ['/proc/nope/x', 'spec.json/x']) {
   test(`a root that cannot be made is an error, and nothing is left behind: ${root}`, async (t) => {
     const fixture = prepare(t)
-    const { code, stdout, stderr } = await fixture.run({ transform: script(), spout: {} }, '--root', root)
-      .result
+    const { code, stdout, stderr } = await fixture.run(
+      { transform: script(), spout: {} },
+      '--root',
+      root,
+    ).result
     t.deepEqual([code, stdout], [1, ''])
     t.regex(stderr, /^tarspout: (ENOENT|ENOTDIR): [^\n]+, mkdir '[^\n]+'\n$/)
     t.deepEqual(readdirSync(fixture.folder), ['spec.json'])
@@ -365,9 +396,15 @@ test('a root that is given is cleared of what was made in it, and nothing else',
 test('--fifo-mode opens the FIFO and the folders around it to others', async (t) => {
   const fixture = prepare(t)
   const lines = ['cd $PFS_DIR', 'stat -Lc "%a %n" out .. . .scratch $(dirname $(readlink out))']
-  const { stdout } = await fixture.run({ transform: script(...lines), spout: {} }, '--fifo-mode', '622')
-    .result
-  t.regex(stdout, /\| 622 out\n.*\| 755 \.\.\n.*\| 755 \.\n.*\| 755 \.scratch\n.*\| 755 \.scratch\/[^/]+\n/)
+  const { stdout } = await fixture.run(
+    { transform: script(...lines), spout: {} },
+    '--fifo-mode',
+    '622',
+  ).result
+  t.regex(
+    stdout,
+    /\| 622 out\n.*\| 755 \.\.\n.*\| 755 \.\n.*\| 755 \.scratch\n.*\| 755 \.scratch\/[^/]+\n/,
+  )
 })
 
 test('--reader 1.9 gives the command no PACH_JOB_ID', async (t) => {
@@ -394,7 +431,11 @@ test('the output branch is honoured, and --json prints events', async (t) => {
 
 test('--for ends a run that would not end', async (t) => {
   const fixture = prepare(t)
-  const { code } = await fixture.run({ transform: script('sleep 1000'), spout: {} }, '--for', '300ms').result
+  const { code } = await fixture.run(
+    { transform: script('sleep 1000'), spout: {} },
+    '--for',
+    '300ms',
+  ).result
   t.is(code, 0)
 })
 
@@ -414,7 +455,10 @@ await spout.run(numbers(), {
 await spout.close()
 `
 
-const writer = { cmd: [process.execPath, '--input-type=module', '-e', WRITER], working_dir: process.cwd() }
+const writer = {
+  cmd: [process.execPath, '--input-type=module', '-e', WRITER],
+  working_dir: process.cwd(),
+}
 
 for (const options of [
   { connection: 'per-archive' },
@@ -474,7 +518,10 @@ for (const range of [
     const env = { OPTIONS: '{"connection":"persistent"}', COUNT: '10000', DELIVERED: delivered }
     for (let round = 0; round < range.rounds; round++) {
       writeFileSync(delivered, '')
-      const program = fixture.run({ transform: { ...writer, env }, spout: { overwrite: true } }, '--fresh')
+      const program = fixture.run(
+        { transform: { ...writer, env }, spout: { overwrite: true } },
+        '--fresh',
+      )
       const commits = range.from + Math.floor(Math.random() * (range.to - range.from))
       await program.printed(new RegExp(`commit ${commits} `))
       await delay(Math.random() * 20)
@@ -488,7 +535,9 @@ for (const range of [
         killGroups(gitsOf(fixture.repository)) // began just then
         await delay(5)
       }
-      const there = new Set((await fixture.git('ls-tree', '-r', '--name-only', 'master')).split('\n'))
+      const there = new Set(
+        (await fixture.git('ls-tree', '-r', '--name-only', 'master')).split('\n'),
+      )
       const told = readFileSync(delivered, 'utf8').split('\n').slice(0, -1)
       await sh(t, fixture.folder, `kill -KILL -- -${group} || :`)
       t.true(told.length > 0)

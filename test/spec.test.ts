@@ -79,9 +79,12 @@ test('several documents follow each other in one file', (t) => {
 
 test('null is unset, and a spout may be empty', (t) => {
   t.is(parsePipelineSpec(JSON.stringify({ ...minimal, spout: null }))[0]?.spout, undefined)
-  t.deepEqual(parsePipelineSpec(JSON.stringify({ ...minimal, spout: { marker: null } }))[0]?.spout, {
-    overwrite: false,
-  })
+  t.deepEqual(
+    parsePipelineSpec(JSON.stringify({ ...minimal, spout: { marker: null } }))[0]?.spout,
+    {
+      overwrite: false,
+    },
+  )
 })
 
 test('numbers may be in quotes, booleans may not', (t) => {
@@ -111,7 +114,11 @@ const rules: [rule: string, change: object, place: string][] = [
     `"${'a'.repeat(64)}" pipeline.name "${'a'.repeat(64)}" is not allowed`,
   ],
   ['a transform is needed', { transform: undefined }, '{ pipeline must specify a transform'],
-  ['a command is needed', { transform: { image: 'i' } }, '"transform" the transform has no command'],
+  [
+    'a command is needed',
+    { transform: { image: 'i' } },
+    '"transform" the transform has no command',
+  ],
   [
     'env holds texts',
     { transform: { cmd: ['x'], env: { A: 1 } } },
@@ -137,17 +144,33 @@ const rules: [rule: string, change: object, place: string][] = [
     { transform: { cmd: ['x'], build: { language: 'go' } } },
     '"build" spouts cannot be built by pachctl',
   ],
-  ['a spout has no s3_out', { s3_out: true }, '"s3_out" spouts cannot write through the S3 gateway'],
+  [
+    'a spout has no s3_out',
+    { s3_out: true },
+    '"s3_out" spouts cannot write through the S3 gateway',
+  ],
   [
     'a pipeline is no service and spout',
     { service: { internal_port: 1 } },
     '"service" a pipeline is a service or a spout, not both',
   ],
   ['a spout is not on standby', { standby: true }, '"standby" a spout on standby never starts'],
-  ['a marker has no glob characters', { spout: { marker: '$$$*' } }, '"$$$*" the marker is no file name'],
+  [
+    'a marker has no glob characters',
+    { spout: { marker: '$$$*' } },
+    '"$$$*" the marker is no file name',
+  ],
   ['a marker is not called out', { spout: { marker: 'out' } }, '"out" the marker cannot be "out"'],
-  ['a marker is not below out', { spout: { marker: 'out/x' } }, '"out/x" the marker cannot be "out"'],
-  ['a marker stays in its folder', { spout: { marker: '../x' } }, '"../x" the marker is no file name'],
+  [
+    'a marker is not below out',
+    { spout: { marker: 'out/x' } },
+    '"out/x" the marker cannot be "out"',
+  ],
+  [
+    'a marker stays in its folder',
+    { spout: { marker: '../x' } },
+    '"../x" the marker is no file name',
+  ],
   ['a marker is clean', { spout: { marker: './x' } }, '"./x" the marker is no clean name'],
   ['a command is not empty', { transform: { cmd: [''] } }, '"" the command has no program'],
   [
@@ -171,10 +194,18 @@ const rules: [rule: string, change: object, place: string][] = [
     { parallelism_spec: { coefficient: -1 } },
     '-1 parallelism_spec.coefficient is -1',
   ],
-  ['hashtree_spec.constant is not 0', { hashtree_spec: { constant: 0 } }, '0 hashtree_spec.constant is 0'],
+  [
+    'hashtree_spec.constant is not 0',
+    { hashtree_spec: { constant: 0 } },
+    '0 hashtree_spec.constant is 0',
+  ],
   ['cache_size can be read', { cache_size: 'much' }, '"much" cache_size "much" is not allowed'],
   ['pod_patch is JSON', { pod_patch: '[' }, '"[" pod_patch is no JSON'],
-  ['unknown fields are errors', { spuot: {} }, '"spuot" unknown field "spuot" in the specification'],
+  [
+    'unknown fields are errors',
+    { spuot: {} },
+    '"spuot" unknown field "spuot" in the specification',
+  ],
   [
     'names are case-sensitive',
     { Description: 'd' },
@@ -195,7 +226,10 @@ for (const [rule, change, place] of rules) {
 
 test('an unknown field comes with the nearest known name', (t) => {
   t.is(faultsOf(JSON.stringify({ ...minimal, spuot: {} }))[0]?.hint, 'write "spout"')
-  t.is(faultsOf(JSON.stringify({ ...minimal, spout: { overwite: true } }))[0]?.hint, 'write "overwrite"')
+  t.is(
+    faultsOf(JSON.stringify({ ...minimal, spout: { overwite: true } }))[0]?.hint,
+    'write "overwrite"',
+  )
   t.regex(
     faultsOf(JSON.stringify({ ...minimal, spout: { zzz: 1 } }))[0]?.hint ?? '',
     /^known are overwrite, marker, service$/,
@@ -243,7 +277,10 @@ test('a fault shows no control characters of the text, and not all of an endless
     faults[1]?.snippet.split('\n')[0]?.indexOf('"a\\u001b[2J"'),
     faults[1]?.snippet.split('\n')[1]?.indexOf('^'),
   )
-  t.is(faults[2]?.snippet.split('\n')[0]?.indexOf('"  2J"'), faults[2]?.snippet.split('\n')[1]?.indexOf('^'))
+  t.is(
+    faults[2]?.snippet.split('\n')[0]?.indexOf('"  2J"'),
+    faults[2]?.snippet.split('\n')[1]?.indexOf('^'),
+  )
 })
 
 const unreadable = [

@@ -49,7 +49,10 @@ export class StandIn {
     this.#lines = new Lines(this.#child.stdout)
   }
 
-  /** Waits for the next event that begins so; events before it are passed over. Fails if the reader ends first. */
+  /**
+   * Waits for the next event that begins so; events before it are passed over. Fails if the reader
+   * ends first.
+   */
   event(beginning: string): Promise<string> {
     return this.#lines.next(beginning)
   }
@@ -72,7 +75,8 @@ export class StandIn {
 
   /** Settles with the exit code, or the signal it died of. */
   async ended(): Promise<number | string | null> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'exit')
+    if (this.#child.exitCode === null && this.#child.signalCode === null)
+      await once(this.#child, 'exit')
     return this.#child.signalCode ?? this.#child.exitCode
   }
 
@@ -80,7 +84,9 @@ export class StandIn {
     this.#child.kill(signal)
   }
 
-  /** Stops it where it is (SIGSTOP), and settles once every thread stands still; SIGCONT goes on. */
+  /**
+   * Stops it where it is (SIGSTOP), and settles once every thread stands still; SIGCONT goes on.
+   */
   pause(): Promise<void> {
     return pause(this.#child)
   }

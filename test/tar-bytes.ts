@@ -1,4 +1,6 @@
-/** Tar bytes made by hand, so that tests of readers and writers do not lean on the code they test. */
+/**
+ * Tar bytes made by hand, so that tests of readers and writers do not lean on the code they test.
+ */
 
 export const blockBytes = 512
 

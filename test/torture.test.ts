@@ -4,7 +4,8 @@ import { brokenPromises } from './torture/judge.js'
 import { runRow } from './torture/row.js'
 import { allowances, type Row, rows, titleOf } from './torture/rows.js'
 
-// The short form of `npm run torture`: every reader, connection and confirm against the faults that cost archives.
+// The short form of `npm run torture`: every reader, connection and confirm against the faults that
+// cost archives.
 const short: readonly [fault: string, archives: number][] = [
   ['none', 20],
   ['finishes in 0 to 20 ms', 20],
@@ -24,10 +25,18 @@ const isGo = ({ reader }: Row) => reader.startsWith('Go')
 const pick = (fault: string, writer: Row['writer'], go = false) =>
   rows.filter((row) => row.writer === writer && row.fault.name === fault && isGo(row) === go)
 
-const cases = short.map(([fault, archives]) => ({ fault, archives, chosen: pick(fault, 'tarspout') }))
+const cases = short.map(([fault, archives]) => ({
+  fault,
+  archives,
+  chosen: pick(fault, 'tarspout'),
+}))
 if (hasGo) {
   for (const fault of ['none', 'writer killed']) {
-    cases.push({ fault: `${fault}, Go's archive/tar`, archives: 12, chosen: pick(fault, 'tarspout', true) })
+    cases.push({
+      fault: `${fault}, Go's archive/tar`,
+      archives: 12,
+      chosen: pick(fault, 'tarspout', true),
+    })
   }
 }
 
@@ -45,7 +54,11 @@ for (const { fault, archives, chosen } of cases) {
           limits: { maxBytes: 200_000 },
           limitMs: 60_000,
         })
-        t.deepEqual(brokenPromises(result, allowances(row)), [], `${titleOf(row)}\n${result.complaints}`)
+        t.deepEqual(
+          brokenPromises(result, allowances(row)),
+          [],
+          `${titleOf(row)}\n${result.complaints}`,
+        )
         t.is(result.delivered, archives, titleOf(row))
       }
     }
@@ -57,7 +70,11 @@ test.serial('the harness sees a stream per archive lose data without an error', 
   const [row] = pick('small archives 20 ms apart, finishes in 50 ms', 'createWriteStream')
   t.is(row?.reader, 'A')
   if (!row) return
-  const { delivered, lost, entriesLost } = await runRow(row, { archives: 20, seed: 3, limitMs: 60_000 })
+  const { delivered, lost, entriesLost } = await runRow(row, {
+    archives: 20,
+    seed: 3,
+    limitMs: 60_000,
+  })
   t.is(delivered, 20)
   t.true(lost > 0 && entriesLost >= lost)
 })

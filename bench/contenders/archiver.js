@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { TarArchive } from 'archiver'
 import { openSocket, sendArchives } from '../lib/peers.js'
 
-// append() tells nothing of backpressure; so many entries are handed over before the last is waited for.
+// append() tells nothing of backpressure; so many entries are handed over before the last is waited
+// for.
 const entriesAhead = 256
 
 export const about = { title: 'archiver, net.Socket', kind: 'peer', packages: ['archiver'] }

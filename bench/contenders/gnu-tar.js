@@ -7,7 +7,8 @@ export const about = {
   title: 'GNU tar of the same files',
   kind: 'program',
   packages: [],
-  skips: (workload) => (workload.pauseMs ? 'a process per archive is not an idle writer' : undefined),
+  skips: (workload) =>
+    workload.pauseMs ? 'a process per archive is not an idle writer' : undefined,
 }
 
 const options = [
@@ -34,10 +35,17 @@ export async function run(fifoPath, load) {
   const names = readNames(load.folder)
   const total = { startedAt: undefined, cpuSeconds: 0, peakRssBytes: 0 }
   const persistent = load.connection === 'persistent'
-  const fd = persistent && load.archiveCount > 1 ? openSync(fifoPath, constants.O_WRONLY) : undefined
+  const fd =
+    persistent && load.archiveCount > 1 ? openSync(fifoPath, constants.O_WRONLY) : undefined
   for (let k = 0; k < load.archiveCount; k++) {
-    const list = writeNames(load, names, k * load.entriesPerArchive, (k + 1) * load.entriesPerArchive)
-    // No padding where the archive is of known length; else records of 256 KiB, the best for a pipe.
+    const list = writeNames(
+      load,
+      names,
+      k * load.entriesPerArchive,
+      (k + 1) * load.entriesPerArchive,
+    )
+    // No padding where the archive is of known length; else records of 256 KiB, the best for a
+    // pipe.
     const blocks = load.archiveCount > 1 ? load.archiveBytes / 512 : recordBlocks
     const command = [
       'tar',
@@ -50,7 +58,10 @@ export async function run(fifoPath, load) {
       '-T',
       list,
     ]
-    const cost = await runMeasured([...command, '-f', fd === undefined ? fifoPath : '/dev/fd/3'], fd)
+    const cost = await runMeasured(
+      [...command, '-f', fd === undefined ? fifoPath : '/dev/fd/3'],
+      fd,
+    )
     total.startedAt ??= cost.startedAt
     total.cpuSeconds += cost.cpuSeconds
     total.peakRssBytes = Math.max(total.peakRssBytes, cost.peakRssBytes)

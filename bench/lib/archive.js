@@ -1,5 +1,5 @@
-// A plain encoder of entries, written for the bench alone: what the contenders that only move bytes send, and
-// what every tar writer's output is compared with before it is timed.
+// A plain encoder of entries, written for the bench alone: what the contenders that only move bytes
+// send, and what every tar writer's output is compared with before it is timed.
 
 const blockBytes = 512
 const pad = (size) => -size & (blockBytes - 1)
@@ -37,7 +37,10 @@ function headerBlock({ name, size, mode, mtime, typeflag }) {
   return block
 }
 
-/** The blocks of one entry: header and body, and before them a pax extended header where the name needs one. */
+/**
+ * The blocks of one entry: header and body, and before them a pax extended header where the name
+ * needs one.
+ */
 export function encodeEntry({ name, data, mode, mtime }) {
   const parts = []
   if (Buffer.byteLength(name) > 100) {

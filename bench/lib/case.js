@@ -1,13 +1,13 @@
-// One contender with one workload in a process of its own. The parent sends what to run, a run at a time; the
-// answer says what it cost. See runner.js.
+// One contender with one workload in a process of its own. The parent sends what to run, a run at a
+// time; the answer says what it cost. See runner.js.
 import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { explain } from './explain.js'
 import { findWorkload, Load } from './workloads.js'
 
 /**
- * Puts this thread on another processor each round, where it stays if nothing drives it away: on a shared machine one can be half as
- * fast as another, for seconds or minutes.
+ * Puts this thread on another processor each round, where it stays if nothing drives it away: on a
+ * shared machine one can be half as fast as another, for seconds or minutes.
  */
 function moveOn(round) {
   const allowed = /^Cpus_allowed_list:\s+(.*)$/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]

@@ -1,5 +1,5 @@
-// The chart of a run: one panel per workload, one bar per contender, the C writer that copies as the mark to
-// reach. Plain SVG that follows the reader's light or dark background.
+// The chart of a run: one panel per workload, one bar per contender, the C writer that copies as
+// the mark to reach. Plain SVG that follows the reader's light or dark background.
 
 import { copying, splicing } from './contenders.js'
 

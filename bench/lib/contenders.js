@@ -7,7 +7,10 @@
 import { readdirSync } from 'node:fs'
 import { explain } from './explain.js'
 
-/** In the order of the tables. A peer writes tar in Node; `bytes` only move an archive encoded before. */
+/**
+ * In the order of the tables. A peer writes tar in Node; `bytes` only move an archive encoded
+ * before.
+ */
 export const kinds = ['limit', 'tarspout', 'peer', 'program', 'bytes']
 
 /** The limit every ratio is taken to, and the one zeroCopy is. */
@@ -31,5 +34,7 @@ export async function findContenders() {
       }
     }),
   )
-  return found.sort((a, b) => kinds.indexOf(a.kind) - kinds.indexOf(b.kind) || (a.name < b.name ? -1 : 1))
+  return found.sort(
+    (a, b) => kinds.indexOf(a.kind) - kinds.indexOf(b.kind) || (a.name < b.name ? -1 : 1),
+  )
 }

@@ -12,9 +12,10 @@ export const chartPath = join(root, 'docs/performance.svg')
 
 function firstLine(command, ...args) {
   try {
-    return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).split(
-      '\n',
-    )[0]
+    return execFileSync(command, args, {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).split('\n')[0]
   } catch {
     return `${command} not found`
   }
@@ -25,8 +26,12 @@ export function describe() {
   const packages = { tarspout: JSON.parse(readFileSync(join(root, 'package.json'))).version }
   const commit = firstLine('git', '-C', root, 'rev-parse', '--short', 'HEAD')
   if (/^[0-9a-f]+$/.test(commit)) packages.tarspout += ` (${commit})`
-  for (const name of Object.keys(JSON.parse(readFileSync(join(bench, 'package.json'))).dependencies)) {
-    packages[name] = JSON.parse(readFileSync(join(bench, 'node_modules', name, 'package.json'))).version
+  for (const name of Object.keys(
+    JSON.parse(readFileSync(join(bench, 'package.json'))).dependencies,
+  )) {
+    packages[name] = JSON.parse(
+      readFileSync(join(bench, 'node_modules', name, 'package.json')),
+    ).version
   }
   return {
     machine: {
@@ -42,9 +47,10 @@ export function describe() {
       tar: firstLine('tar', '--version'),
     },
     date: new Date().toISOString().slice(0, 10),
-    command: ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(
-      ' ',
-    ),
+    command: [
+      'npm run bench',
+      ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : []),
+    ].join(' '),
   }
 }
 
@@ -70,5 +76,8 @@ export function writeFigures(command, figures) {
   const from = document.indexOf(begin)
   const to = document.indexOf(end, from)
   if (from < 0 || to < 0) throw new Error(`${path} lacks the lines ${begin} and ${end}`)
-  writeFileSync(path, `${document.slice(0, from + begin.length)}\n\n${figures}\n\n${document.slice(to)}`)
+  writeFileSync(
+    path,
+    `${document.slice(0, from + begin.length)}\n\n${figures}\n\n${document.slice(to)}`,
+  )
 }

@@ -1,4 +1,5 @@
-// One measurement of limits.js in a process of its own: limit-case.js MEASUREMENT FIFO [JSON]. Sends its result.
+// One measurement of limits.js in a process of its own: limit-case.js MEASUREMENT FIFO [JSON].
+// Sends its result.
 import { openSync, readFileSync, readSync } from 'node:fs'
 import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
@@ -9,8 +10,9 @@ const [measurement, fifoPath, given] = process.argv.slice(2)
 const options = given ? JSON.parse(given) : {}
 const now = () => Number(process.hrtime.bigint())
 const statusBytes = (field) =>
-  Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))[1]) *
-  1024
+  Number(
+    new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))[1],
+  ) * 1024
 
 /** Entries as a queue hands them over: each body its own memory. */
 function* freshEntries(bodyBytes, count, taken = { bytes: 0 }) {
@@ -24,7 +26,9 @@ async function* awaited(entries) {
   yield* entries
 }
 
-/** What the longest stretch between two timers of a millisecond was spent on, in ms: finish() tells. */
+/**
+ * What the longest stretch between two timers of a millisecond was spent on, in ms: finish() tells.
+ */
 function watchLongest() {
   const collections = []
   const observer = new PerformanceObserver((list) => collections.push(...list.getEntries()))
@@ -39,14 +43,17 @@ function watchLongest() {
   const timer = setInterval(() => {
     const next = { at: performance.now(), waitedMs: waitedMs() }
     const ms = next.at - last.at
-    if (ms > longest.ms) longest = { ms, from: last.at, to: next.at, waitedMs: next.waitedMs - last.waitedMs }
+    if (ms > longest.ms)
+      longest = { ms, from: last.at, to: next.at, waitedMs: next.waitedMs - last.waitedMs }
     last = next
   }, 1)
   return function finish() {
     clearInterval(timer)
     collections.push(...observer.takeRecords())
     observer.disconnect()
-    const inside = collections.filter(({ startTime }) => startTime >= longest.from && startTime < longest.to)
+    const inside = collections.filter(
+      ({ startTime }) => startTime >= longest.from && startTime < longest.to,
+    )
     return { ...longest, collectedMs: inside.reduce((sum, { duration }) => sum + duration, 0) }
   }
 }
@@ -64,7 +71,10 @@ const measurements = {
     return { idleBytes, peakBytes: statusBytes('VmHWM') }
   },
 
-  /** How far a source runs ahead of a reader that has stopped reading: sampled until it has long stalled. */
+  /**
+   * How far a source runs ahead of a reader that has stopped reading: sampled until it has long
+   * stalled.
+   */
   async stall({ way, bodyBytes, totalBytes, highWaterMark, watchMs }) {
     const { openSpout, createFifoWriteStream } = await tarspout()
     const taken = { bytes: 0 }
@@ -100,7 +110,10 @@ const measurements = {
     return { early, late }
   },
 
-  /** The event loop's delay while entries go out as fast as they can; and with nothing sent, for what the machine adds. */
+  /**
+   * The event loop's delay while entries go out as fast as they can; and with nothing sent, for
+   * what the machine adds.
+   */
   async loop({ way, bodyBytes, beginsMs, lastsMs }) {
     const { openSpout } = await tarspout()
     const delay = monitorEventLoopDelay({ resolution: 1 })
@@ -137,7 +150,9 @@ const measurements = {
       for (const { name, data } of source()) if (!commit.add(name, data)) await commit.ready()
       await commit.end()
     } else {
-      await spout.run(way === 'run, async' ? awaited(source()) : source(), { toEntry: (entry) => entry })
+      await spout.run(way === 'run, async' ? awaited(source()) : source(), {
+        toEntry: (entry) => entry,
+      })
     }
     await sleep(5) // and ends: a loop that never turned would else leave no trace
     delay.disable()

@@ -1,5 +1,6 @@
-// node-tar's Header filled in by hand. Small entries are gathered into one buffer of 64 KiB before they are
-// written, large bodies go out by reference: what a careful user would write without a packer.
+// node-tar's Header filled in by hand. Small entries are gathered into one buffer of 64 KiB before
+// they are written, large bodies go out by reference: what a careful user would write without a
+// packer.
 import { Header, Pax } from 'tar'
 import { marker } from './archive.js'
 import { writeChunk } from './peers.js'
@@ -45,7 +46,8 @@ export async function writeByHand(stream, archive) {
       let more = stream.write(data)
       if (padBytes > 0) more = stream.write(padding.subarray(0, padBytes))
       stream.uncork()
-      if (!more && stream.writableNeedDrain) await new Promise((resolve) => stream.once('drain', resolve))
+      if (!more && stream.writableNeedDrain)
+        await new Promise((resolve) => stream.once('drain', resolve))
       continue
     }
     if (filled + size + padBytes > batchBytes) await flush()

@@ -1,4 +1,5 @@
-// What the contenders have in common: opening the FIFO the way Node's users do, and one archive after another.
+// What the contenders have in common: opening the FIFO the way Node's users do, and one archive
+// after another.
 import { once } from 'node:events'
 import { constants, createWriteStream, openSync } from 'node:fs'
 import { Socket } from 'node:net'
@@ -25,8 +26,8 @@ export async function writeChunk(stream, chunk) {
 }
 
 /**
- * Sends a load: opens the FIFO once, or for every archive, and has `writeArchive(stream, archive)` write each.
- * archive: { entries(), chunks(), beginning() }.
+ * Sends a load: opens the FIFO once, or for every archive, and has `writeArchive(stream, archive)`
+ * write each. archive: { entries(), chunks(), beginning() }.
  */
 export async function sendArchives(fifoPath, load, open, writeArchive) {
   let stream = load.connection === 'persistent' ? open(fifoPath) : undefined

@@ -33,7 +33,10 @@ export function measureSendWindow() {
   return JSON.parse(execFileSync(join(programs, 'send-window-cost'), { encoding: 'utf8' }))
 }
 
-/** A process of the C reader: one task after the other, since starting it costs as much as a short run. */
+/**
+ * A process of the C reader: one task after the other, since starting it costs as much as a short
+ * run.
+ */
 class Reader {
   #child = spawn(join(programs, 'reader'), { stdio: ['pipe', 'pipe', 'pipe'] })
   #output = ''
@@ -100,8 +103,8 @@ class Reader {
 let idleReaders = []
 
 /**
- * Has the C reader read a FIFO. It is `ready` when it waits for a writer (or has ended). Its report comes when the write end is
- * closed, or when it is stopped.
+ * Has the C reader read a FIFO. It is `ready` when it waits for a writer (or has ended). Its report
+ * comes when the write end is closed, or when it is stopped.
  */
 export function startReader(fifoPath, options) {
   return (idleReaders.pop() ?? new Reader()).start(fifoPath, options)
@@ -130,7 +133,9 @@ export function runMeasured(command, fd) {
 export const streamsOnly = (toDo) => (workload) =>
   workload.entriesPerArchive ? `one write per archive, nothing to ${toDo}` : undefined
 
-/** Runs the C writer in the mode the load asks for; `way` is how its bytes leave, see writeBytes. */
+/**
+ * Runs the C writer in the mode the load asks for; `way` is how its bytes leave, see writeBytes.
+ */
 export async function runWriter(way, fifoPath, load) {
   const file = cycleFile(load.folder)
   const rest = [fifoPath, file]
@@ -141,7 +146,9 @@ export async function runWriter(way, fifoPath, load) {
     args = [load.connection, ...rest, load.archiveBytes, load.count]
   }
   try {
-    const { stdout } = await execute(join(programs, 'writer'), args.map(String), { maxBuffer: 1 << 24 })
+    const { stdout } = await execute(join(programs, 'writer'), args.map(String), {
+      maxBuffer: 1 << 24,
+    })
     return JSON.parse(stdout)
   } catch (error) {
     throw new Error(`the C writer: ${error.stderr?.trim() || error.message}`)

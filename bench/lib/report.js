@@ -66,7 +66,10 @@ const columns = {
     { head: "of C's p50", cell: (row) => times(row.ofCopying) },
     { head: "of best peer's p50", cell: (row) => times(row.ofBestPeer) },
     { head: 'told by', cell: (row) => (row.receipt === 'writer' ? 'receipt' : 'the reader') },
-    { head: 'CPU s', cell: (row) => (row.cpuSeconds === undefined ? missing : row.cpuSeconds.toFixed(3)) },
+    {
+      head: 'CPU s',
+      cell: (row) => (row.cpuSeconds === undefined ? missing : row.cpuSeconds.toFixed(3)),
+    },
     costs[1],
   ],
   backpressure: [
@@ -74,7 +77,8 @@ const columns = {
     { head: 'MB/s', cell: (row) => megabytes(row.bytesPerSecond) },
     {
       head: 'taken ahead MiB',
-      cell: (row) => (row.aheadBytes === undefined ? missing : (row.aheadBytes / 2 ** 20).toFixed(1)),
+      cell: (row) =>
+        row.aheadBytes === undefined ? missing : (row.aheadBytes / 2 ** 20).toFixed(1),
     },
     ...costs,
   ],
@@ -84,7 +88,8 @@ const columns = {
 function remark(row) {
   const parts = []
   if (row.lost) parts.push(`lost ${row.lost} of ${row.sent} archives`)
-  if (row.failed) parts.push(row.rounds > 0 ? `a later round failed: ${row.failed}` : `failed: ${row.failed}`)
+  if (row.failed)
+    parts.push(row.rounds > 0 ? `a later round failed: ${row.failed}` : `failed: ${row.failed}`)
   return parts.length > 0 ? parts.join('; ') : undefined
 }
 
@@ -160,19 +165,24 @@ const figureNames = {
   ofBestPeer: 'of best peer',
 }
 
-/** The rows of the table of targets: workload, contender, demand, measured, what the C writer had, met. */
+/**
+ * The rows of the table of targets: workload, contender, demand, measured, what the C writer had,
+ * met.
+ */
 function targetRows(summaries) {
-  return checkTargets(summaries).map(({ workload, title, figure, word, value, measured, limit, met }) => {
-    const show = figure === 'figure' ? count : times
-    return [
-      workload,
-      title,
-      `${word} ${show(value)} ${figureNames[figure]}`,
-      show(measured),
-      show(limit),
-      met ? 'yes' : 'no',
-    ]
-  })
+  return checkTargets(summaries).map(
+    ({ workload, title, figure, word, value, measured, limit, met }) => {
+      const show = figure === 'figure' ? count : times
+      return [
+        workload,
+        title,
+        `${word} ${show(value)} ${figureNames[figure]}`,
+        show(measured),
+        show(limit),
+        met ? 'yes' : 'no',
+      ]
+    },
+  )
 }
 
 const targetHeads = ['workload', 'contender', 'to reach', 'measured', 'the C limit', 'reached']
@@ -180,7 +190,9 @@ const targetHeads = ['workload', 'contender', 'to reach', 'measured', 'the C lim
 function terminalTargets(summaries) {
   const rows = targetRows(summaries)
   if (rows.length === 0) return []
-  const width = targetHeads.map((head, c) => Math.max(head.length, ...rows.map((cells) => cells[c].length)))
+  const width = targetHeads.map((head, c) =>
+    Math.max(head.length, ...rows.map((cells) => cells[c].length)),
+  )
   const show = (cells) => cells.map((cell, c) => cell.padEnd(width[c])).join('  ')
   return [['Targets', show(targetHeads), ...rows.map(show)].join('\n')]
 }

@@ -1,4 +1,5 @@
-// Runs cases: a contender with a workload, in a fresh process, against the C reader, with a fresh FIFO for every run.
+// Runs cases: a contender with a workload, in a fresh process, against the C reader, with a fresh
+// FIFO for every run.
 import { fork, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -28,7 +29,10 @@ export class Workspace {
   #fifos = []
   #prepared = new Map()
 
-  /** A FIFO nobody has used. Many are made at a time, because starting a program costs as much as a short run. */
+  /**
+   * A FIFO nobody has used. Many are made at a time, because starting a program costs as much as a
+   * short run.
+   */
   makeFifo() {
     if (this.#fifos.length === 0) {
       const next = () => join(this.#folder, `fifo-${this.#count++}`)
@@ -39,7 +43,9 @@ export class Workspace {
     return this.#fifos.pop()
   }
 
-  /** The workload's cycle as one file of bytes and as files, for contenders that are other programs. */
+  /**
+   * The workload's cycle as one file of bytes and as files, for contenders that are other programs.
+   */
   prepare(workload) {
     const known = this.#prepared.get(workload.name)
     if (known) return known
@@ -71,13 +77,17 @@ class Contender {
   #stderr = ''
 
   constructor(name, workload) {
-    this.#child = fork(caseFile, [name, workload.name], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+    this.#child = fork(caseFile, [name, workload.name], {
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    })
     this.#child.stderr.on('data', (chunk) => (this.#stderr += chunk))
     this.#child.on('message', (message) => this.#settle(message))
     this.#child.on('error', (error) => this.#settle({ failed: error.message }))
     this.#child.on('close', (status, signal) => {
       const said = this.#stderr.split('\n').find((line) => /Error|error|what\(\)/.test(line))
-      this.#died = { failed: `the process ended with ${signal ?? status}${said ? `: ${said.trim()}` : ''}` }
+      this.#died = {
+        failed: `the process ended with ${signal ?? status}${said ? `: ${said.trim()}` : ''}`,
+      }
       this.#settle(this.#died)
     })
   }
@@ -91,7 +101,10 @@ class Contender {
   answer(limitMs = runLimitMs) {
     if (this.#died) return Promise.resolve(this.#died)
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#settle({ failed: `no end after ${limitMs / 1000} s` }), limitMs)
+      const timer = setTimeout(
+        () => this.#settle({ failed: `no end after ${limitMs / 1000} s` }),
+        limitMs,
+      )
       this.#waiting = (message) => {
         clearTimeout(timer)
         resolve(message)
@@ -172,7 +185,10 @@ function measure(workload, { count, writer, read, elapsedNs }, bytesPerEntry) {
   return result
 }
 
-/** Contenders with a receipt say when it came; of the others the reader says when it had the archive. */
+/**
+ * Contenders with a receipt say when it came; of the others the reader says when it had the
+ * archive.
+ */
 function latenciesOf(writer, read) {
   if (writer.latenciesNs) return writer.latenciesNs
   const began = writer.beganAt
@@ -181,8 +197,9 @@ function latenciesOf(writer, read) {
 }
 
 /**
- * Runs cases. The first run of each contender with a workload is hashed by the reader and compared with what the
- * C writer sends; how fast the earlier runs were decides how many entries the next one sends.
+ * Runs cases. The first run of each contender with a workload is hashed by the reader and compared
+ * with what the C writer sends; how fast the earlier runs were decides how many entries the next
+ * one sends.
  */
 export class Bench {
   #workspace
@@ -233,7 +250,9 @@ export class Bench {
     if (read.entriesHash !== reference.read.entriesHash) {
       const what = read.fault ?? `${read.entries} of ${reference.read.entries} entries, or others`
       const losing = workload.connection === 'per-archive' && !read.fault
-      throw new Failure(losing ? `lost archives: ${what}` : `other entries arrived than were sent: ${what}`)
+      throw new Failure(
+        losing ? `lost archives: ${what}` : `other entries arrived than were sent: ${what}`,
+      )
     }
     const sameBytes = read.bytesHash === reference.read.bytesHash
     this.#verified.set(key, { sameBytes, bytesPerEntry: read.bytes / reference.count })
@@ -247,8 +266,15 @@ export class Bench {
       const started = await contender.answer()
       if (started.failed) throw new Failure(started.failed)
       const count = workload.roundCount(wanted)
-      await runOnce(this.#workspace, contender, workload, Math.min(count, workload.roundCount(20_000)))
-      const timed = await runOnce(this.#workspace, contender, workload, count, { limitMs: longRunLimitMs })
+      await runOnce(
+        this.#workspace,
+        contender,
+        workload,
+        Math.min(count, workload.roundCount(20_000)),
+      )
+      const timed = await runOnce(this.#workspace, contender, workload, count, {
+        limitMs: longRunLimitMs,
+      })
       return measure(workload, timed, workload.archiveBytes)
     } catch (error) {
       if (!(error instanceof Failure)) throw error
@@ -259,8 +285,9 @@ export class Bench {
   }
 
   /**
-   * Starts a case: its process, what it sends checked. `warm(mostMs)` makes its code warm (0: by one short run) and settles with how
-   * many entries it then sends per ms; `run(timedMs, round)` is one round. Cases may be started side by side, but not beside these.
+   * Starts a case: its process, what it sends checked. `warm(mostMs)` makes its code warm (0: by
+   * one short run) and settles with how many entries it then sends per ms; `run(timedMs, round)` is
+   * one round. Cases may be started side by side, but not beside these.
    */
   async open(name, workload) {
     const key = `${name} ${workload.name}`
@@ -301,7 +328,9 @@ export class Bench {
       if (this.#warm.has(key)) return
       this.#warm.add(key)
       const count = workload.pauseMs ? warmArchives : workload.fixedCount / 10
-      await runOnce(this.#workspace, contender, workload, workload.roundCount(count), { warming: true })
+      await runOnce(this.#workspace, contender, workload, workload.roundCount(count), {
+        warming: true,
+      })
       return
     }
     const count = workload.roundCount(this.#rates.get(key) * lookMs)

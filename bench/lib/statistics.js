@@ -11,5 +11,7 @@ export const median = (values) => quantile(values, 0.5)
 
 /** Half the range over the median: 0.05 reads as "give or take 5 %". */
 export function spread(values) {
-  return values.length < 2 ? undefined : (Math.max(...values) - Math.min(...values)) / 2 / median(values)
+  return values.length < 2
+    ? undefined
+    : (Math.max(...values) - Math.min(...values)) / 2 / median(values)
 }

@@ -1,5 +1,5 @@
-// From the rounds of a run to the rows of its tables: medians, spreads and ratios. Ratios are taken round by
-// round, between runs that were neighbours in time, and their median is shown.
+// From the rounds of a run to the rows of its tables: medians, spreads and ratios. Ratios are taken
+// round by round, between runs that were neighbours in time, and their median is shown.
 import { copying, splicing } from './contenders.js'
 import { median, spread } from './statistics.js'
 
@@ -15,10 +15,15 @@ const whole = (round) => succeeded(round) && !round.lost
 
 function medianOf(rounds, pick) {
   const values = rounds.filter(succeeded).map(pick)
-  return values.length > 0 && values.every((value) => value !== undefined) ? median(values) : undefined
+  return values.length > 0 && values.every((value) => value !== undefined)
+    ? median(values)
+    : undefined
 }
 
-/** Median over the rounds of this contender's figure by another's; undefined where no round has both. */
+/**
+ * Median over the rounds of this contender's figure by another's; undefined where no round has
+ * both.
+ */
 function ratio(rounds, others, value) {
   const ratios = rounds.flatMap((round, r) =>
     succeeded(round) && others[r] !== undefined ? [value(round) / others[r]] : [],

@@ -1,5 +1,5 @@
-// tar-stream's pack() fed as its documentation says, each entry after the callback of the one before; the same
-// code drives tarspout's pack(), which has the same interface.
+// tar-stream's pack() fed as its documentation says, each entry after the callback of the one
+// before; the same code drives tarspout's pack(), which has the same interface.
 import { once } from 'node:events'
 import { pack as tarStreamPack } from 'tar-stream'
 
@@ -17,7 +17,9 @@ export function packWith(pack = tarStreamPack) {
     archive.beginning()
     for (const { name, data, size, mode, mtime } of archive.entries()) {
       await new Promise((resolve, reject) => {
-        packed.entry({ name, size, mode, mtime }, data, (error) => (error ? reject(error) : resolve()))
+        packed.entry({ name, size, mode, mtime }, data, (error) =>
+          error ? reject(error) : resolve(),
+        )
       })
     }
     packed.finalize()

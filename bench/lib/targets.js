@@ -1,8 +1,19 @@
-// What tarspout is to reach, as ratios within one run (medians); the tables show what it does reach.
+// What tarspout is to reach, as ratios within one run (medians); the tables show what it does
+// reach.
 import { copying, splicing } from './contenders.js'
 
-const least = (figure, value) => ({ figure, value, met: (measured) => measured >= value, word: 'at least' })
-const most = (figure, value) => ({ figure, value, met: (measured) => measured <= value, word: 'at most' })
+const least = (figure, value) => ({
+  figure,
+  value,
+  met: (measured) => measured >= value,
+  word: 'at least',
+})
+const most = (figure, value) => ({
+  figure,
+  value,
+  met: (measured) => measured <= value,
+  word: 'at most',
+})
 
 const targets = [
   ['100B', 'tarspout-add', least('ofCopying', 0.95), least('ofBestPeer', 20)],
@@ -22,7 +33,10 @@ export const hasTarget = (name) => targets.some(([, contender]) => contender ===
 /** Whether any is about this workload. */
 export const isAimedAt = (workload) => targets.some(([where]) => where === workload)
 
-/** Each target a run measured: { workload, title, figure, word, value, measured, limit, met }; limit: what the C writer had. */
+/**
+ * Each target a run measured: { workload, title, figure, word, value, measured, limit, met };
+ * limit: what the C writer had.
+ */
 export function checkTargets(summaries) {
   return targets.flatMap(([workload, contender, ...demands]) => {
     const summary = summaries.find((candidate) => candidate.workload === workload)

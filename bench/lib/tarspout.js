@@ -1,5 +1,5 @@
-// tarspout as its users import it, from this checkout's build; loaded when a contender runs, so that a build that
-// is missing or broken shows in the table with its reason.
+// tarspout as its users import it, from this checkout's build; loaded when a contender runs, so
+// that a build that is missing or broken shows in the table with its reason.
 
 export const tarspout = () => import('../../dist/index.js')
 
@@ -44,6 +44,9 @@ export async function runSource(fifoPath, load, source) {
   return { closing: spout.close() }
 }
 
-/** run() takes its pace from its source, so that a single archive's latency is the imperative interface's. */
+/**
+ * run() takes its pace from its source, so that a single archive's latency is the imperative
+ * interface's.
+ */
 export const skipsLatency = (workload) =>
   workload.pauseMs ? 'the same path as tarspout add(), which is measured' : undefined

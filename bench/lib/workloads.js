@@ -1,5 +1,6 @@
-// What is sent. Every workload is an endless repetition of one short cycle of entries (about 256 KiB to 1 MiB, so
-// that it stays in the caches for everybody, the C writer too); a case sends as many of them as its time allows.
+// What is sent. Every workload is an endless repetition of one short cycle of entries (about 256
+// KiB to 1 MiB, so that it stays in the caches for everybody, the C writer too); a case sends as
+// many of them as its time allows.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
@@ -34,12 +35,12 @@ function logNormal(medianBytes, sigma) {
 const fixed = (bytes) => () => bytes
 
 /**
- * name, title; sizes: body bytes; unit: what the rate counts;
- * entriesPerArchive: absent means all of them in one archive; connection: for workloads of many archives;
- * reader: options of the C reader; count: a fixed number of entries instead of as many as the time allows;
- * uncounted: so many archives of a run come before those whose latency counts;
- * fresh: each body a new buffer, so that what a writer holds back shows in its memory; rounds: at most so many;
- * note: what a reader of its table should know.
+ * name, title; sizes: body bytes; unit: what the rate counts; entriesPerArchive: absent means all
+ * of them in one archive; connection: for workloads of many archives; reader: options of the C
+ * reader; count: a fixed number of entries instead of as many as the time allows; uncounted: so
+ * many archives of a run come before those whose latency counts; fresh: each body a new buffer, so
+ * that what a writer holds back shows in its memory; rounds: at most so many; note: what a reader
+ * of its table should know.
  */
 const definitions = [
   { name: 'empty', title: 'Empty bodies', sizes: fixed(0) },
@@ -71,7 +72,8 @@ const definitions = [
   },
   {
     name: 'commits-per-archive',
-    title: 'One entry of 1 KiB per archive, the write end closed after each, a reader that then opens again',
+    title:
+      'One entry of 1 KiB per archive, the write end closed after each, a reader that then opens again',
     sizes: fixed(KiB),
     entriesPerArchive: 1,
     connection: 'per-archive',
@@ -90,7 +92,8 @@ const definitions = [
   },
   {
     name: 'latency',
-    title: 'Latency: from the first call for an archive of one 1 KiB entry to its receipt, one every 2 ms',
+    title:
+      'Latency: from the first call for an archive of one 1 KiB entry to its receipt, one every 2 ms',
     sizes: fixed(KiB),
     entriesPerArchive: 1,
     connection: 'persistent',
@@ -194,16 +197,24 @@ export class Workload {
 
   /** Bytes that `count` entries make, by the bench's own encoder. */
   bytesOf(count) {
-    return (count / this.cycle.length) * this.encoded.length + (this.entriesPerArchive ? 0 : marker.length)
+    return (
+      (count / this.cycle.length) * this.encoded.length +
+      (this.entriesPerArchive ? 0 : marker.length)
+    )
   }
 }
 
-/** What one run sends: `count` entries of a workload. The second argument of every contender's run(). */
+/**
+ * What one run sends: `count` entries of a workload. The second argument of every contender's
+ * run().
+ */
 export class Load {
   #workload
   #fresh
   #isWarming
-  /** When the last entry was taken, and each archive's first call and receipt (ns, process.hrtime). */
+  /**
+   * When the last entry was taken, and each archive's first call and receipt (ns, process.hrtime).
+   */
   lastTakenAt = 0n
   beganAt = []
   receiptsAt = []
@@ -218,7 +229,9 @@ export class Load {
     this.archiveCount = count / this.entriesPerArchive
     this.connection = workload.connection
     this.pauseMs = workload.pauseMs
-    /** The workload's folder: `cycle.bin` (see Workload.encoded) and `files/`, the cycle as files. */
+    /**
+     * The workload's folder: `cycle.bin` (see Workload.encoded) and `files/`, the cycle as files.
+     */
     this.folder = folder
     this.cycle = workload.cycle
     this.archiveBytes = workload.archiveBytes
@@ -273,7 +286,8 @@ export const workloadNames = definitions.map(({ name }) => name)
 
 export function findWorkload(name) {
   const definition = definitions.find((candidate) => candidate.name === name)
-  if (!definition) throw new RangeError(`no workload ${name}; there are: ${workloadNames.join(', ')}`)
+  if (!definition)
+    throw new RangeError(`no workload ${name}; there are: ${workloadNames.join(', ')}`)
   return new Workload(definition)
 }
 

@@ -2,7 +2,9 @@ import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { UsageError } from './usage-error.js'
 
 type Options = NonNullable<ParseArgsConfig['options']>
-type Parsed<O extends Options> = ReturnType<typeof parseArgs<{ options: O; allowPositionals: true }>>
+type Parsed<O extends Options> = ReturnType<
+  typeof parseArgs<{ options: O; allowPositionals: true }>
+>
 
 /** `util.parseArgs`, whose complaints become usage errors. */
 export function readArguments<const O extends Options>(args: string[], options: O): Parsed<O> {
@@ -61,6 +63,7 @@ export function readChoice<T extends string>(
 ): T | undefined {
   if (text === undefined) return undefined
   const value = values.find((each) => each === text)
-  if (value === undefined) throw new UsageError(`--${name} takes ${values.join(', ')}, not '${text}'`)
+  if (value === undefined)
+    throw new UsageError(`--${name} takes ${values.join(', ')}, not '${text}'`)
   return value
 }

@@ -1,4 +1,7 @@
-/** Calls `stop` when it is time to end; from then on `isDue`. `interrupted` is whether somebody asked for it. */
+/**
+ * Calls `stop` when it is time to end; from then on `isDue`. `interrupted` is whether somebody
+ * asked for it.
+ */
 export class Ending {
   isDue = false
   interrupted = false

@@ -10,7 +10,8 @@ import { UsageError } from './usage-error.js'
 export function findProgram(option: string, ...names: string[]): string {
   const folders = (process.env.PATH ?? '').split(':')
   const found = names.find((name) => folders.some((folder) => isProgram(join(folder, name))))
-  if (found === undefined) throw new UsageError(`${option} needs ${names.join(' or ')}, which is not in PATH`)
+  if (found === undefined)
+    throw new UsageError(`${option} needs ${names.join(' or ')}, which is not in PATH`)
   return found
 }
 

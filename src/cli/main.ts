@@ -14,7 +14,8 @@ const HELP = `Usage: tarspout <command> [options]
 
 Exit codes: 0 done; 1 something failed, as the message says; 2 wrong usage; 130 ended by Ctrl-C.`
 
-// Each is loaded when it is needed, so that what needs the addon does not keep the others from running.
+// Each is loaded when it is needed, so that what needs the addon does not keep the others from
+// running.
 const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
   run: async (args) => (await import('./run.js')).run(args),
   receive: async (args) => (await import('./receive.js')).receive(args),
@@ -40,10 +41,13 @@ async function main([name, ...args]: string[]): Promise<number> {
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const code = (error as NodeJS.ErrnoException).code
-  return code === undefined || error.message.includes(code) ? error.message : `${code}: ${error.message}`
+  return code === undefined || error.message.includes(code)
+    ? error.message
+    : `${code}: ${error.message}`
 }
 
-// Nobody reads the output any more (`tarspout run spec.json | head`). Not a crash, which would leave the spout running.
+// Nobody reads the output any more (`tarspout run spec.json | head`). Not a crash, which would
+// leave the spout running.
 for (const stream of [process.stdout, process.stderr])
   stream.once('error', () => process.kill(process.pid, 'SIGTERM')).on('error', () => {})
 

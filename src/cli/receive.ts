@@ -7,7 +7,13 @@ import { Receiver, type ReceiverEvent } from '../pachyderm/receiver.js'
 import { readArguments } from './arguments.js'
 import { Ending } from './ending.js'
 import { findProgram } from './find-program.js'
-import { ENDING_HELP, OUTPUT_HELP, READER_HELP, RECEIVING_OPTIONS, readReceiving } from './receiving.js'
+import {
+  ENDING_HELP,
+  OUTPUT_HELP,
+  READER_HELP,
+  RECEIVING_OPTIONS,
+  readReceiving,
+} from './receiving.js'
 import { formatEvent } from './report.js'
 import { UsageError } from './usage-error.js'
 

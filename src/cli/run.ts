@@ -2,7 +2,13 @@ import { LocalRun } from '../pachyderm/local-run.js'
 import { readArguments, readMode } from './arguments.js'
 import { Ending } from './ending.js'
 import { findProgram } from './find-program.js'
-import { ENDING_HELP, OUTPUT_HELP, READER_HELP, RECEIVING_OPTIONS, readReceiving } from './receiving.js'
+import {
+  ENDING_HELP,
+  OUTPUT_HELP,
+  READER_HELP,
+  RECEIVING_OPTIONS,
+  readReceiving,
+} from './receiving.js'
 import { formatCount } from './report.js'
 import { readSpecFiles } from './spec-files.js'
 import { UsageError } from './usage-error.js'
@@ -84,8 +90,9 @@ export async function run(args: string[]): Promise<number> {
       : new PlainView()
   const ending = new Ending(() => local.stop(), forMs)
   try {
-    await local.run({ root: values.root, fifoMode, generation, commits, container }, (name, event) =>
-      view.show(name, event),
+    await local.run(
+      { root: values.root, fifoMode, generation, commits, container },
+      (name, event) => view.show(name, event),
     )
   } finally {
     ending.close()
@@ -94,7 +101,9 @@ export async function run(args: string[]): Promise<number> {
   if (!values.json) {
     for (const { name, path, branch, count } of local.results) {
       const command =
-        sink === 'git' ? `git -C ${path} log --stat ${branch}` : `pachctl list commit ${path}@${branch}`
+        sink === 'git'
+          ? `git -C ${path} log --stat ${branch}`
+          : `pachctl list commit ${path}@${branch}`
       const look = count > 0 ? `; see ${command}` : ''
       console.log(`${name}: ${formatCount(count, 'commit')} on ${branch}${look}`)
     }

@@ -2,8 +2,14 @@ import { readFileSync } from 'node:fs'
 import { checkPipelineSpec, type PipelineSpec } from '../pachyderm/spec.js'
 import { formatFault } from '../pachyderm/spec-source.js'
 
-/** Reads specification files (`-`: standard input); the faults of all of them, each with the file before it. */
-export function readSpecFiles(paths: readonly string[]): { specs: PipelineSpec[]; faults: string[] } {
+/**
+ * Reads specification files (`-`: standard input); the faults of all of them, each with the file
+ * before it.
+ */
+export function readSpecFiles(paths: readonly string[]): {
+  specs: PipelineSpec[]
+  faults: string[]
+} {
   const specs: PipelineSpec[] = []
   const faults: string[] = []
   for (const path of paths) {

@@ -43,7 +43,9 @@ interface Sample {
   readonly full: number
 }
 
-/** On a terminal: one status line that is kept up to date, and a line for each event but commits. */
+/**
+ * On a terminal: one status line that is kept up to date, and a line for each event but commits.
+ */
 export class LiveView implements View {
   readonly #plain = new PlainView()
   readonly #progress: () => ReceiverProgress | undefined
@@ -130,20 +132,25 @@ export class LiveView implements View {
     const full = filling.capacity > 0 ? filling.unread / filling.capacity : 0
     const now = { at: performance.now(), entries: this.#entries, bytes, waitedMs, full }
     // After a broken archive another receiver counts from 0 on.
-    this.#samples = this.#samples.filter(({ at, bytes }) => at > now.at - WINDOW_MS && bytes <= now.bytes)
+    this.#samples = this.#samples.filter(
+      ({ at, bytes }) => at > now.at - WINDOW_MS && bytes <= now.bytes,
+    )
     this.#samples.push(now)
     const first = this.#samples[0] ?? now
     const ms = Math.max(now.at - first.at, REFRESH_MS)
     const perSecond = (what: 'entries' | 'bytes') => ((now[what] - first[what]) * 1000) / ms
     const pipe = this.#samples.reduce((sum, { full }) => sum + full, 0) / this.#samples.length
-    const busy = first === now ? 0 : Math.min(1, Math.max(0, 1 - (now.waitedMs - first.waitedMs) / ms))
+    const busy =
+      first === now ? 0 : Math.min(1, Math.max(0, 1 - (now.waitedMs - first.waitedMs) / ms))
 
     const isStalled = archiveBytes > 0 && waitingMs >= STALL_MS
     if (isStalled && !this.#isStalled) this.#stalls++
     this.#isStalled = isStalled
     const flow: string[] = []
     if (waitingMs >= STALL_MS) {
-      const where = isStalled ? `stalled in an archive, ${formatBytes(archiveBytes)} of it came` : 'waiting'
+      const where = isStalled
+        ? `stalled in an archive, ${formatBytes(archiveBytes)} of it came`
+        : 'waiting'
       flow.push(`${where} (${Math.floor(waitingMs / 1000)} s)`)
     }
     flow.push(

@@ -56,7 +56,8 @@ export async function write(args: string[]): Promise<number> {
   if ([values.null, values['length-prefixed'], values.files].filter(Boolean).length > 1) {
     throw new UsageError('only one of --null, --length-prefixed and --files')
   }
-  if (values.files && values.name !== undefined) throw new UsageError('--files and --name exclude each other')
+  if (values.files && values.name !== undefined)
+    throw new UsageError('--files and --name exclude each other')
   const confirm = readChoice('confirm', values.confirm, ['read', 'committed']) ?? 'read'
   const batch = {
     maxEntries: readCount('max-entries', values['max-entries']),
@@ -78,7 +79,9 @@ export async function write(args: string[]): Promise<number> {
   try {
     const input = process.stdin as AsyncIterable<Buffer>
     const split = values.null ? nulRecords : values['length-prefixed'] ? lengthRecords : lines
-    const entries = values.files ? files(lines(input)) : named(split(input), values.name ?? '{time}-{n}')
+    const entries = values.files
+      ? files(lines(input))
+      : named(split(input), values.name ?? '{time}-{n}')
     const summary = await spout.run(entries, { toEntry: (entry) => entry, ...batch })
     console.error(
       `${formatCount(summary.entries, 'entry', 'entries')}, ${formatBytes(summary.bytes)} ` +
@@ -114,7 +117,10 @@ async function* files(names: AsyncIterable<Buffer>): AsyncGenerator<RunEntry> {
   }
 }
 
-/** A file's content; it is opened in its turn, since an archive may have more files than a process may open. */
+/**
+ * A file's content; it is opened in its turn, since an archive may have more files than a process
+ * may open.
+ */
 async function* pieces(name: string): AsyncGenerator<Buffer> {
   yield* createReadStream(name, { highWaterMark: READ_BYTES })
 }

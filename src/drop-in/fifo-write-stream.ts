@@ -18,19 +18,27 @@ export interface FifoWriteStreamOptions {
   encoding?: BufferEncoding | undefined
   /** Bytes that wait in the stream before write() returns false. Default 4 MiB. */
   highWaterMark?: number | undefined
-  /** Bytes of pipe to ask the kernel for (F_SETPIPE_SZ, pipe(7)); what it refuses is halved. Default 1 MiB. */
+  /**
+   * Bytes of pipe to ask the kernel for (F_SETPIPE_SZ, pipe(7)); what it refuses is halved. Default
+   * 1 MiB.
+   */
   pipeSize?: number | undefined
-  /** Milliseconds to wait for a reader at the opening; then ERR_FIFO_NO_READER. Default Infinity. */
+  /**
+   * Milliseconds to wait for a reader at the opening; then ERR_FIFO_NO_READER. Default Infinity.
+   */
   readerTimeoutMs?: number | undefined
   /**
-   * When `finish` and the callback of end() come, and the write end is closed. `'consumed'` (default): when the reader has read
-   * every byte. `'written'`: when the kernel has every byte, as with files; a reader that leaves before it has read them
-   * loses them, and nobody is told.
+   * When `finish` and the callback of end() come, and the write end is closed. `'consumed'`
+   * (default): when the reader has read every byte. `'written'`: when the kernel has every byte, as
+   * with files; a reader that leaves before it has read them loses them, and nobody is told.
    */
   finishWhen?: 'consumed' | 'written' | undefined
   /** Destroys the stream with an AbortError. */
   signal?: AbortSignal | undefined
-  /** Close the write end after `finish` and after an error. Default true; with false, close() or destroy() does. */
+  /**
+   * Close the write end after `finish` and after an error. Default true; with false, close() or
+   * destroy() does.
+   */
   autoClose?: boolean | undefined
   /** Emit `close`. Default true. */
   emitClose?: boolean | undefined
@@ -50,17 +58,19 @@ const KNOWN = [
 ]
 
 /**
- * What `fs.createWriteStream(path)` is to files: a Writable into a FIFO. It opens at once and waits for a reader, without a
- * thread of the pool; any number can wait at a time, destroy() ends the wait, and it does not hold up `process.exit()`. It
- * never creates a file.
+ * What `fs.createWriteStream(path)` is to files: a Writable into a FIFO. It opens at once and waits
+ * for a reader, without a thread of the pool; any number can wait at a time, destroy() ends the
+ * wait, and it does not hold up `process.exit()`. It never creates a file.
  *
- * Events: `open` and `ready` when a reader has the FIFO open, `close` when the write end is closed and the reader has left (100 ms later
- * at the latest), and those of Writable.
- * `error` has the codes ERR_FIFO_NOT_A_FIFO, ERR_FIFO_BUSY, ERR_FIFO_NO_READER, ERR_FIFO_READER_LOST (the reader left before it
- * had read everything: found by the next write, and by end()), ERR_FIFO_REMOVED, ERR_TAR_BODY (a chunk's memory was detached
- * while it waited), those of the system (ENOENT, EACCES), and ABORT_ERR.
+ * Events: `open` and `ready` when a reader has the FIFO open, `close` when the write end is closed
+ * and the reader has left (100 ms later at the latest), and those of Writable. `error` has the
+ * codes ERR_FIFO_NOT_A_FIFO, ERR_FIFO_BUSY, ERR_FIFO_NO_READER, ERR_FIFO_READER_LOST (the reader
+ * left before it had read everything: found by the next write, and by end()), ERR_FIFO_REMOVED,
+ * ERR_TAR_BODY (a chunk's memory was detached while it waited), those of the system (ENOENT,
+ * EACCES), and ABORT_ERR.
  *
- * @param path of the FIFO, or of a symbolic link to it; a `file:` URL or the bytes of a path in UTF-8 will do
+ * @param path of the FIFO, or of a symbolic link to it; a `file:` URL or the bytes of a path in
+ * UTF-8 will do
  * @param options an options object, or the encoding
  * @throws TypeError or RangeError for a wrong path or option; everything else is an `error` event
  */
@@ -79,9 +89,10 @@ export function createFifoWriteStream(
  *             └──────── writableLength ─────────────────────┘└─ pipeSize ─┘
  * ```
  *
- * What is written in one turn of the event loop is sent together. A chunk's memory is borrowed until the callback of its write(),
- * which comes when the kernel has the chunk and those written with it. So at most highWaterMark bytes and the last chunk wait in the
- * process, and pipeSize bytes in the kernel.
+ * What is written in one turn of the event loop is sent together. A chunk's memory is borrowed
+ * until the callback of its write(), which comes when the kernel has the chunk and those written
+ * with it. So at most highWaterMark bytes and the last chunk wait in the process, and pipeSize
+ * bytes in the kernel.
  */
 export class FifoWriteStream extends Writable {
   /** The path as it was given. */
@@ -105,7 +116,11 @@ export class FifoWriteStream extends Writable {
     const finishWhen = checkChoice('finishWhen', options.finishWhen, ['consumed', 'written'])
     const fifoOptions = {
       pipeSize: checkBytes('pipeSize', options.pipeSize, 1 << 20, 4096),
-      readerTimeoutMs: checkMs('readerTimeoutMs', options.readerTimeoutMs, Number.POSITIVE_INFINITY),
+      readerTimeoutMs: checkMs(
+        'readerTimeoutMs',
+        options.readerTimeoutMs,
+        Number.POSITIVE_INFINITY,
+      ),
     }
     super({
       highWaterMark: checkBytes('highWaterMark', options.highWaterMark, 4 << 20, 0),
@@ -149,14 +164,19 @@ export class FifoWriteStream extends Writable {
     this.end()
   }
 
-  // Writable waits for the end of _construct() before it calls _destroy(): a reader that never comes would hold that up.
+  // Writable waits for the end of _construct() before it calls _destroy(): a reader that never
+  // comes would hold that up.
   override destroy(error?: Error): this {
     if (this.#fifo === undefined) this.#stop.abort(error)
     return super.destroy(error)
   }
 
   override _construct(callback: Callback): void {
-    openFifo(this.#place, { ...this.#fifoOptions, highWaterMark: 1, signal: this.#stop.signal }).then(
+    openFifo(this.#place, {
+      ...this.#fifoOptions,
+      highWaterMark: 1,
+      signal: this.#stop.signal,
+    }).then(
       (fifo) => {
         this.#fifo = fifo
         callback()
@@ -171,9 +191,14 @@ export class FifoWriteStream extends Writable {
     )
   }
 
-  // What is written in one turn goes to the engine in one call: else the first chunk would go alone, and the rest wait until it is
-  // back. Not by the next tick: streams that feed this one often take several for an archive.
-  override write(chunk: unknown, encoding?: BufferEncoding | Callback, callback?: Callback): boolean {
+  // What is written in one turn goes to the engine in one call: else the first chunk would go
+  // alone, and the rest wait until it is back. Not by the next tick: streams that feed this one
+  // often take several for an archive.
+  override write(
+    chunk: unknown,
+    encoding?: BufferEncoding | Callback,
+    callback?: Callback,
+  ): boolean {
     if (this.writableCorked === 0) {
       this.cork()
       setImmediate(() => this.uncork())
@@ -202,7 +227,8 @@ export class FifoWriteStream extends Writable {
       return
     }
     // Consumed to the end it closes at once; anything else is cut off here.
-    if (error !== null || !this.writableFinished || this.#finishWhen === 'written') this.#stop.abort(error)
+    if (error !== null || !this.writableFinished || this.#finishWhen === 'written')
+      this.#stop.abort(error)
     const closed = (): void => process.nextTick(callback, error)
     fifo.close().then(closed, closed)
   }
@@ -213,13 +239,15 @@ export class FifoWriteStream extends Writable {
     if (!fifo.write(chunks)) await fifo.drained()
   }
 
-  // Writable calls _write(), _writev() and _final() only after _construct() and not after _destroy().
+  // Writable calls _write(), _writev() and _final() only after _construct() and not after
+  // _destroy().
   #whileOpen(): FifoWriter {
     return this.#fifo as FifoWriter
   }
 }
 
-// In a tick of its own: what the stream's listeners throw is theirs, not a rejection of this promise.
+// In a tick of its own: what the stream's listeners throw is theirs, not a rejection of this
+// promise.
 function settle(work: Promise<void>, callback: Callback): void {
   work.then(
     () => process.nextTick(callback, null),

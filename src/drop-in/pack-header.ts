@@ -3,14 +3,21 @@ import type { EntryFields } from '../tar/entry.js'
 import { type HeaderFields, headerFields } from '../tar/fields.js'
 
 /**
- * The header `pack.entry()` takes: tar-stream's, so null stands for absent, `pax` may hold numbers, and a header that comes from
- * tar-stream's extract is good as it is. It is read once, at the call, and never changed.
+ * The header `pack.entry()` takes: tar-stream's, so null stands for absent, `pax` may hold numbers,
+ * and a header that comes from tar-stream's extract is good as it is. It is read once, at the call,
+ * and never changed.
  */
 export interface PackHeader {
   name: string
-  /** Bytes of the body. Default: what the body given to `entry()` has, else 0. Set to 0 for types that have no body. */
+  /**
+   * Bytes of the body. Default: what the body given to `entry()` has, else 0. Set to 0 for types
+   * that have no body.
+   */
   size?: number | null | undefined
-  /** Permission bits; file type bits give the type where `type` does not. Default 0o644, for directories 0o755. */
+  /**
+   * Permission bits; file type bits give the type where `type` does not. Default 0o644, for
+   * directories 0o755.
+   */
   mode?: number | null | undefined
   /** Default: now, in whole seconds. */
   mtime?: Date | bigint | null | undefined
@@ -24,7 +31,9 @@ export interface PackHeader {
   linkname?: string | null | undefined
   devmajor?: number | null | undefined
   devminor?: number | null | undefined
-  /** Further records. `path`, `linkpath` and `size` are left out: name, linkname and size say it. */
+  /**
+   * Further records. `path`, `linkpath` and `size` are left out: name, linkname and size say it.
+   */
   pax?: Readonly<Record<string, string | number>> | null | undefined
   /** What extract adds; not used. */
   byteOffset?: number
@@ -55,9 +64,16 @@ export function typeOf(header: PackHeader): string {
 }
 
 /** The fields of a header, tar-stream's defaults filled in. Throws as {@link headerFields}. */
-export function packFields(header: PackHeader, type: string, size: number, linkname: string): HeaderFields {
+export function packFields(
+  header: PackHeader,
+  type: string,
+  size: number,
+  linkname: string,
+): HeaderFields {
   const mode = header.mode ?? (type === 'directory' ? DIRECTORY_MODE : FILE_MODE)
-  const pax = header.pax ? Object.entries(header.pax).filter(([key]) => !OWNED_RECORDS.has(key)) : []
+  const pax = header.pax
+    ? Object.entries(header.pax).filter(([key]) => !OWNED_RECORDS.has(key))
+    : []
   const fields = headerFields(
     {
       name: header.name,

@@ -8,13 +8,19 @@ import { headerBlocks } from '../tar/header.js'
 import { type PackHeader, packFields, typeOf } from './pack-header.js'
 
 export interface PackOptions {
-  /** Bytes that wait in the stream before `write()` of an entry returns false. Default: Node's for streams. */
+  /**
+   * Bytes that wait in the stream before `write()` of an entry returns false. Default: Node's for
+   * streams.
+   */
   highWaterMark?: number | undefined
   /** Aborts the archive: the stream is destroyed with an AbortError. */
   signal?: AbortSignal | undefined
 }
 
-/** Called once: with no error when the entry's bytes were taken by the stream, or with what ended it before. */
+/**
+ * Called once: with no error when the entry's bytes were taken by the stream, or with what ended it
+ * before.
+ */
 export type PackCallback = (error: Error | null) => void
 
 /**
@@ -38,16 +44,19 @@ export interface PackStream extends Readable {
    * Adds an entry behind those before it, whether they are complete or not.
    *
    * @param header see {@link PackHeader}
-   * @param body the whole body; an (async) iterable is read in its turn, and gathered first where `header.size` is not given.
-   *   Without a body, write it to the Writable that comes back, `header.size` bytes in all, and end that. Memory is borrowed
-   *   until the archive's reader has it.
+   * @param body the whole body; an (async) iterable is read in its turn, and gathered first where
+   *   `header.size` is not given. Without a body, write it to the Writable that comes back,
+   *   `header.size` bytes in all, and end that. Memory is borrowed until the archive's reader has
+   *   it.
    * @param callback see {@link PackCallback}
-   * @returns a Writable: where a body is given, or the type has none, there is nothing to write to it. Destroying it before it
-   *   is complete destroys the archive, which would have a hole. It fails with ERR_TAR_SIZE ('Size mismatch') on the first byte
-   *   too many, or at its end if there were too few.
-   * @throws TarspoutError ERR_STATE after finalize() or destroy(); ERR_TAR_NAME, ERR_TAR_SIZE, ERR_TAR_FIELD if no tar format
-   *   can hold the header; ERR_TAR_BODY for a body on a type that has none. TypeError or RangeError for wrong arguments.
-   *   Nothing of the entry is written then, and the archive goes on.
+   * @returns a Writable: where a body is given, or the type has none, there is nothing to write to
+   *   it. Destroying it before it is complete destroys the archive, which would have a hole. It
+   *   fails with ERR_TAR_SIZE ('Size mismatch') on the first byte too many, or at its end if there
+   *   were too few.
+   * @throws TarspoutError ERR_STATE after finalize() or destroy(); ERR_TAR_NAME, ERR_TAR_SIZE,
+   *   ERR_TAR_FIELD if no tar format can hold the header; ERR_TAR_BODY for a body on a type that
+   *   has none. TypeError or RangeError for wrong arguments. Nothing of the entry is written then,
+   *   and the archive goes on.
    */
   entry(header: PackHeader, callback?: PackCallback): Writable
   entry(header: PackHeader, body: Body | null | undefined, callback?: PackCallback): Writable
@@ -83,10 +92,14 @@ class Pack extends Readable implements PackStream {
   entry(header: PackHeader, body: Body | null | undefined, callback?: PackCallback): PackEntry
   entry(header: PackHeader, body?: Body | PackCallback | null, callback?: PackCallback): PackEntry {
     if (this.#finalizing || this.destroyed) {
-      throw new TarspoutError('ERR_STATE', 'already finalized or destroyed: entry() comes before finalize()')
+      throw new TarspoutError(
+        'ERR_STATE',
+        'already finalized or destroyed: entry() comes before finalize()',
+      )
     }
     if (typeof body === 'function') return this.entry(header, undefined, body)
-    if (typeof header !== 'object' || header === null) throw new TypeError('header must be an object')
+    if (typeof header !== 'object' || header === null)
+      throw new TypeError('header must be an object')
     const context = { entry: header.name }
     const whole = body === undefined || body === null ? undefined : bytesOf(body, context)
     const entry = new PackEntry(this, header, whole, callback)
@@ -131,7 +144,8 @@ class Pack extends Readable implements PackStream {
   #advance(): void {
     if (this.#advancing) return
     this.#advancing = true
-    for (let head = this.#queue[0]; head !== undefined && !head.started; head = this.#queue[0]) head.start()
+    for (let head = this.#queue[0]; head !== undefined && !head.started; head = this.#queue[0])
+      head.start()
     this.#advancing = false
     if (this.#finalizing && this.#queue.length === 0) this.#finish()
   }
@@ -179,10 +193,12 @@ class PackEntry extends Writable {
       this.#encode('-')
       this.#blocks = undefined
     } else {
-      if (whole !== undefined && whole.byteLength > 0 && VOID_TYPES.has(this.#type)) throw this.#bodyless()
+      if (whole !== undefined && whole.byteLength > 0 && VOID_TYPES.has(this.#type))
+        throw this.#bodyless()
       this.#encode(header.linkname ?? '')
     }
-    // Whoever gave the body has the callback and the archive's own error; nobody listens on this stream.
+    // Whoever gave the body has the callback and the archive's own error; nobody listens on this
+    // stream.
     if (whole !== undefined) this.on('error', () => {})
   }
 
@@ -207,8 +223,8 @@ class PackEntry extends Writable {
   }
 
   /**
-   * For the Pack: the archive is destroyed. Its error is an event of the archive, and of this stream too where somebody
-   * listens; nobody has to, since the stream closes either way.
+   * For the Pack: the archive is destroyed. Its error is an event of the archive, and of this
+   * stream too where somebody listens; nobody has to, since the stream closes either way.
    */
   cut(cause: Error | null): void {
     this.#cause = cause
@@ -240,7 +256,11 @@ class PackEntry extends Writable {
     }
   }
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, next: (error?: Error | null) => void): void {
+  override _write(
+    chunk: Buffer,
+    _encoding: BufferEncoding,
+    next: (error?: Error | null) => void,
+  ): void {
     this.#inTurn(() => {
       if (this.#target !== undefined) {
         this.#target.push(chunk)
@@ -317,9 +337,13 @@ class PackEntry extends Writable {
   }
 
   #bodyless(): TarspoutError {
-    return new TarspoutError('ERR_TAR_BODY', `No body allowed for this entry: a ${this.#type} has none`, {
-      entry: this.#header.name,
-      field: 'data',
-    })
+    return new TarspoutError(
+      'ERR_TAR_BODY',
+      `No body allowed for this entry: a ${this.#type} has none`,
+      {
+        entry: this.#header.name,
+        field: 'data',
+      },
+    )
   }
 }

@@ -9,15 +9,22 @@ import { Spout, type SpoutStats } from '../spout/spout.js'
 import { gather, toBytes } from '../tar/body.js'
 import type { Body, BodyChunk } from '../tar/entry.js'
 
-/** python-pachyderm's two options in camelCase, and those of {@link SpoutOptions} for everything else. */
+/**
+ * python-pachyderm's two options in camelCase, and those of {@link SpoutOptions} for everything
+ * else.
+ */
 export interface SpoutManagerOptions extends Omit<SpoutOptions, 'path' | 'markerName'> {
-  /** The pipeline's `spout.marker`: the file that marker() reads and putMarkerFrom...() write. Default: there is none. */
+  /**
+   * The pipeline's `spout.marker`: the file that marker() reads and putMarkerFrom...() write.
+   * Default: there is none.
+   */
   markerFilename?: string | undefined
   /** The folder with the FIFO `out` and the marker. Default: `$PFS_DIR`, and `/pfs` without it. */
   pfsDirectory?: string | undefined
   /**
-   * Bytes of a commit held back until it is ended, so that one that fails leaves nothing. A larger commit is on its way before
-   * its end; if it fails then, the reader gets it cut inside a file. Default 64 MiB.
+   * Bytes of a commit held back until it is ended, so that one that fails leaves nothing. A larger
+   * commit is on its way before its end; if it fails then, the reader gets it cut inside a file.
+   * Default 64 MiB.
    */
   highWaterMark?: number | undefined
 }
@@ -35,7 +42,8 @@ const HIGH_WATER_MARK = 64 << 20
  * })
  * ```
  *
- * One commit is open at a time. The next may begin while earlier ones are on their way; they are delivered in order.
+ * One commit is open at a time. The next may begin while earlier ones are on their way; they are
+ * delivered in order.
  */
 export class SpoutManager {
   readonly #spout: Spout
@@ -44,8 +52,8 @@ export class SpoutManager {
   /**
    * Checks and claims the FIFO; it is opened when the first commit is to be sent.
    *
-   * @throws TarspoutError ERR_FIFO_NOT_A_FIFO, ERR_FIFO_BUSY; AbortError; errors of the system (ENOENT, EACCES); TypeError and
-   *   RangeError for wrong options
+   * @throws TarspoutError ERR_FIFO_NOT_A_FIFO, ERR_FIFO_BUSY; AbortError; errors of the system
+   *   (ENOENT, EACCES); TypeError and RangeError for wrong options
    */
   constructor(options: SpoutManagerOptions = {}) {
     if (typeof options !== 'object' || options === null) {
@@ -55,7 +63,9 @@ export class SpoutManager {
     const { markerFilename, pfsDirectory = process.env.PFS_DIR ?? '/pfs', ...rest } = options
     for (const name of ['path', 'markerName']) {
       if (name in rest) {
-        throw new TypeError(`SpoutManager has no option "${name}"; it has pfsDirectory and markerFilename`)
+        throw new TypeError(
+          `SpoutManager has no option "${name}"; it has pfsDirectory and markerFilename`,
+        )
       }
     }
     this.#markerFilename = markerFilename
@@ -68,12 +78,14 @@ export class SpoutManager {
   }
 
   /**
-   * Makes one commit of what `block` puts into it. If the block throws, or anything it put fails, nothing is committed.
+   * Makes one commit of what `block` puts into it. If the block throws, or anything it put fails,
+   * nothing is committed.
    *
    * @param block is called at once; what it returns is awaited
    * @returns settles when the commit was delivered, as {@link SpoutOptions.confirm} says
-   * @throws whatever the block threw, or the first put of it that failed; ERR_STATE while another commit is open, so also
-   *   inside a block, and after close(); and what {@link SpoutCommit.end} does
+   * @throws whatever the block threw, or the first put of it that failed; ERR_STATE while another
+   *   commit is open, so also inside a block, and after close(); and what {@link SpoutCommit.end}
+   *   does
    */
   async commit(block: (commit: SpoutCommit) => unknown): Promise<Receipt> {
     const commit = this.beginCommit()
@@ -87,8 +99,8 @@ export class SpoutManager {
   }
 
   /**
-   * Begins a commit that is ended by hand: `await using commit = spout.beginCommit()` and, last in the block,
-   * `await commit.end()`; left in any other way, the block aborts it.
+   * Begins a commit that is ended by hand: `await using commit = spout.beginCommit()` and, last in
+   * the block, `await commit.end()`; left in any other way, the block aborts it.
    *
    * @throws TarspoutError ERR_STATE while another is open or after close(); an AbortError
    */
@@ -97,8 +109,8 @@ export class SpoutManager {
   }
 
   /**
-   * Reads the marker as the last run stored it: it is put beside the FIFO before this process begins, and does not change
-   * after that.
+   * Reads the marker as the last run stored it: it is put beside the FIFO before this process
+   * begins, and does not change after that.
    *
    * @returns settles with its bytes, or undefined if there is none yet
    * @throws TarspoutError ERR_STATE without markerFilename; errors of the system
@@ -114,8 +126,9 @@ export class SpoutManager {
   }
 
   /**
-   * Aborts an open commit, waits until every ended one was delivered or has failed, and closes the write end. With no
-   * reader that takes as long as it takes, unless readerTimeoutMs or the signal ends it.
+   * Aborts an open commit, waits until every ended one was delivered or has failed, and closes the
+   * write end. With no reader that takes as long as it takes, unless readerTimeoutMs or the signal
+   * ends it.
    */
   close(): Promise<void> {
     return this.#spout.close()
@@ -132,8 +145,8 @@ export class SpoutManager {
  *     open --end()--> ended
  *       |--abort(), or a put fails--> failed: every further call fails with the same error
  *
- * Files are written in the order of the calls, whether those are awaited or not; awaiting them keeps memory small. Memory is
- * borrowed until the commit is delivered.
+ * Files are written in the order of the calls, whether those are awaited or not; awaiting them
+ * keeps memory small. Memory is borrowed until the commit is delivered.
  */
 export class SpoutCommit {
   readonly #commit: Commit
@@ -157,7 +170,8 @@ export class SpoutCommit {
    * @param path see {@link SpoutOptions.nameRules}
    * @param bytes of the file; a string is written in UTF-8
    * @returns settles when the next put may follow
-   * @throws TarspoutError ERR_TAR_NAME, ERR_TAR_BODY, ERR_STATE once ended; TypeError; what failed the commit
+   * @throws TarspoutError ERR_TAR_NAME, ERR_TAR_BODY, ERR_STATE once ended; TypeError; what failed
+   * the commit
    */
   putFileFromBytes(path: string, bytes: BodyChunk): Promise<void> {
     return this.#put('putFileFromBytes', async () => {
@@ -170,13 +184,17 @@ export class SpoutCommit {
    *
    * @param path see {@link SpoutOptions.nameRules}
    * @param size bytes of the file; a header states them before its body comes
-   * @param readable any Node or web stream, (async) iterable, or bytes, with exactly that many. A stream is read to its end, or
-   *   destroyed if the commit fails.
+   * @param readable any Node or web stream, (async) iterable, or bytes, with exactly that many. A
+   *   stream is read to its end, or destroyed if the commit fails.
    * @returns settles when all of it was read and the next put may follow
-   * @throws TarspoutError ERR_TAR_SIZE for another size, ERR_TAR_BODY if it failed (`cause`); RangeError for a size that is no
-   *   whole number; what putFileFromBytes() throws
+   * @throws TarspoutError ERR_TAR_SIZE for another size, ERR_TAR_BODY if it failed (`cause`);
+   *   RangeError for a size that is no whole number; what putFileFromBytes() throws
    */
-  putFileFromFileobj(path: string, size: number, readable: Body | NodeJS.ReadableStream): Promise<void> {
+  putFileFromFileobj(
+    path: string,
+    size: number,
+    readable: Body | NodeJS.ReadableStream,
+  ): Promise<void> {
     return this.#put('putFileFromFileobj', () =>
       this.#read(readable, async (body) => {
         if (!this.#commit.add(path, body, { size })) await this.#commit.ready()
@@ -187,7 +205,8 @@ export class SpoutCommit {
   /**
    * Sets the marker. It is written behind the files; set again, the last one counts.
    *
-   * @throws TarspoutError ERR_STATE without markerFilename or once ended; ERR_TAR_BODY; TypeError; what failed the commit
+   * @throws TarspoutError ERR_STATE without markerFilename or once ended; ERR_TAR_BODY; TypeError;
+   * what failed the commit
    */
   putMarkerFromBytes(bytes: BodyChunk): Promise<void> {
     return this.#put('putMarkerFromBytes', async () => {
@@ -219,8 +238,9 @@ export class SpoutCommit {
    * Ends the commit. {@link SpoutManager.commit} does it.
    *
    * @returns settles when it was delivered, as {@link SpoutOptions.confirm} says
-   * @throws the first put that failed, awaited or not (nothing is committed then); TarspoutError ERR_STATE once ended;
-   *   ERR_DELIVERY_UNCERTAIN, ERR_REPLAY_LIMIT, ERR_FIFO_NO_READER, ERR_FIFO_REMOVED, ERR_TAR_BODY; an AbortError
+   * @throws the first put that failed, awaited or not (nothing is committed then); TarspoutError
+   *   ERR_STATE once ended; ERR_DELIVERY_UNCERTAIN, ERR_REPLAY_LIMIT, ERR_FIFO_NO_READER,
+   *   ERR_FIFO_REMOVED, ERR_TAR_BODY; an AbortError
    */
   async end(): Promise<Receipt> {
     if (this.#state === 'open') {
@@ -235,9 +255,11 @@ export class SpoutCommit {
   }
 
   /**
-   * Takes the commit back; does nothing once it is on its way. Of one with at most highWaterMark bytes nothing was sent.
+   * Takes the commit back; does nothing once it is on its way. Of one with at most highWaterMark
+   * bytes nothing was sent.
    *
-   * @param reason what the puts that still wait, and every later call, reject with. Default: ERR_STATE
+   * @param reason what the puts that still wait, and every later call, reject with. Default:
+   * ERR_STATE
    */
   abort(reason: unknown = new TarspoutError('ERR_STATE', 'the commit was aborted')): void {
     if (this.#state === 'open' || this.#puts.size > 0) this.#fail(reason)
@@ -251,8 +273,9 @@ export class SpoutCommit {
     return this.#state === 'failed'
   }
 
-  // `work` begins at once, so that the order of the calls is the order of the files. Whoever does not await it hears of its
-  // failure from end(); only after that nobody would, so it is left to be an unhandled rejection.
+  // `work` begins at once, so that the order of the calls is the order of the files. Whoever does
+  // not await it hears of its failure from end(); only after that nobody would, so it is left to be
+  // an unhandled rejection.
   #put(call: string, work: () => Promise<void>): Promise<void> {
     if (this.#state === 'ended') return Promise.reject(this.#ended(call))
     const put = this.#state === 'failed' ? Promise.reject(this.#failure) : work()
@@ -267,10 +290,15 @@ export class SpoutCommit {
     return put
   }
 
-  async #read(readable: Body | NodeJS.ReadableStream, work: (body: Body) => Promise<void>): Promise<void> {
+  async #read(
+    readable: Body | NodeJS.ReadableStream,
+    work: (body: Body) => Promise<void>,
+  ): Promise<void> {
     if (!isStream(readable)) return work(readable)
     // Streams older than async iteration have only events.
-    const source = (Symbol.asyncIterator in readable ? readable : new Readable().wrap(readable)) as Readable
+    const source = (
+      Symbol.asyncIterator in readable ? readable : new Readable().wrap(readable)
+    ) as Readable
     this.#sources.add(source)
     await work(source)
     this.#sources.delete(source)

@@ -1,4 +1,7 @@
-/** Node's AbortError: what every wait rejects with when its signal aborts. `cause` is the signal's reason. */
+/**
+ * Node's AbortError: what every wait rejects with when its signal aborts. `cause` is the signal's
+ * reason.
+ */
 export function abortError(reason: unknown): Error {
   const error = new Error('The operation was aborted', { cause: reason })
   error.name = 'AbortError'
@@ -6,8 +9,8 @@ export function abortError(reason: unknown): Error {
 }
 
 /**
- * Calls `abort` with the signal's reason when it aborts, or now if it has, unless `target` was collected before: a signal
- * that lives long holds nothing.
+ * Calls `abort` with the signal's reason when it aborts, or now if it has, unless `target` was
+ * collected before: a signal that lives long holds nothing.
  *
  * @returns a function that stops listening
  */

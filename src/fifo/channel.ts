@@ -2,7 +2,10 @@ import { addon, NativeChannel, REPORT_FIELDS } from '../addon.js'
 import { events } from './events.js'
 import { FAILURES, type FailureFacts, failureError } from './failure.js'
 
-/** What the engine reports about one channel, already told apart. Called on the event loop, in the engine's order. */
+/**
+ * What the engine reports about one channel, already told apart. Called on the event loop, in the
+ * engine's order.
+ */
 export interface ChannelListener {
   /** The write end was opened (raw channels only). */
   opened?(): void
@@ -51,8 +54,8 @@ const LONGEST_MS = 2 ** 43
 const busy = new Set<object>()
 
 /**
- * One FIFO's channel into the engine, its reports and its hold on the process: while something is pending the process
- * lives and the owner is not collected; idle, both may go.
+ * One FIFO's channel into the engine, its reports and its hold on the process: while something is
+ * pending the process lives and the owner is not collected; idle, both may go.
  */
 export class Channel {
   readonly native: NativeChannel
@@ -67,7 +70,8 @@ export class Channel {
    *
    * @param owner what holds this channel and the listener: dropping it closes the FIFO
    * @param listener hears the reports; held weakly
-   * @throws TarspoutError ERR_FIFO_NOT_A_FIFO, ERR_FIFO_BUSY; errors of the system (ENOENT, EACCES, ...)
+   * @throws TarspoutError ERR_FIFO_NOT_A_FIFO, ERR_FIFO_BUSY; errors of the system (ENOENT, EACCES,
+   * ...)
    */
   constructor(settings: ChannelSettings, owner: object, listener: ChannelListener) {
     this.path = settings.path

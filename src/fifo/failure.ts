@@ -29,7 +29,10 @@ export interface FailureFacts {
   reason?: unknown
 }
 
-/** The error for a failure: a TarspoutError, an AbortError, or an error of Node's shape for a failure of the system. */
+/**
+ * The error for a failure: a TarspoutError, an AbortError, or an error of Node's shape for a
+ * failure of the system.
+ */
 export function failureError(failure: Failure, facts: FailureFacts): Error {
   const { path, attempts = 0 } = facts
   switch (failure) {
@@ -60,13 +63,21 @@ export function failureError(failure: Failure, facts: FailureFacts): Error {
         { path },
       )
     case 'removed':
-      return new TarspoutError('ERR_FIFO_REMOVED', `the FIFO ${path} was removed and did not come back`, {
-        path,
-      })
+      return new TarspoutError(
+        'ERR_FIFO_REMOVED',
+        `the FIFO ${path} was removed and did not come back`,
+        {
+          path,
+        },
+      )
     case 'not-a-fifo':
-      return new TarspoutError('ERR_FIFO_NOT_A_FIFO', `${path} must be a FIFO; something else is there`, {
-        path,
-      })
+      return new TarspoutError(
+        'ERR_FIFO_NOT_A_FIFO',
+        `${path} must be a FIFO; something else is there`,
+        {
+          path,
+        },
+      )
     case 'busy':
       return new TarspoutError(
         'ERR_FIFO_BUSY',

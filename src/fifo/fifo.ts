@@ -2,30 +2,46 @@ import { TarspoutError } from '../errors.js'
 import { abortError, onAbort } from './abort.js'
 import { Channel, type ChannelListener } from './channel.js'
 import { type Deferred, deferred } from './deferred.js'
-import { checkKnown, checkPath, describe, FIFO_OPTIONS, type FifoSettings, fifoSettings } from './options.js'
+import {
+  checkKnown,
+  checkPath,
+  describe,
+  FIFO_OPTIONS,
+  type FifoSettings,
+  fifoSettings,
+} from './options.js'
 import { openPatiently } from './patience.js'
 import { type FifoStats, fifoStats } from './stats.js'
 
 export interface FifoOptions {
   /** Aborts every wait with an AbortError and closes the FIFO. */
   signal?: AbortSignal | undefined
-  /** Milliseconds to wait for a reader at the opening; then ERR_FIFO_NO_READER. Default Infinity. */
+  /**
+   * Milliseconds to wait for a reader at the opening; then ERR_FIFO_NO_READER. Default Infinity.
+   */
   readerTimeoutMs?: number | undefined
-  /** Bytes of pipe to ask the kernel for (F_SETPIPE_SZ, pipe(7)); what it refuses is halved. Default 1 MiB. */
+  /**
+   * Bytes of pipe to ask the kernel for (F_SETPIPE_SZ, pipe(7)); what it refuses is halved. Default
+   * 1 MiB.
+   */
   pipeSize?: number | undefined
   /** Bytes queued from which on write() returns false. Default 16 MiB. */
   highWaterMark?: number | undefined
-  /** Map memory into the pipe instead of copying it (vmsplice): it must not change until consumed. Default false. */
+  /**
+   * Map memory into the pipe instead of copying it (vmsplice): it must not change until consumed.
+   * Default false.
+   */
   zeroCopy?: boolean | undefined
 }
 
 /**
- * Opens a FIFO for writing. Waits for a reader without a thread of the pool, and never creates a file.
+ * Opens a FIFO for writing. Waits for a reader without a thread of the pool, and never creates a
+ * file.
  *
  * @param path of the FIFO, or of a symbolic link to it
  * @returns settles when a reader has the FIFO open
- * @throws TarspoutError ERR_FIFO_NOT_A_FIFO, ERR_FIFO_BUSY, ERR_FIFO_NO_READER, ERR_FIFO_REMOVED; AbortError; errors of the system
- *   (ENOENT, EACCES); TypeError and RangeError for wrong options
+ * @throws TarspoutError ERR_FIFO_NOT_A_FIFO, ERR_FIFO_BUSY, ERR_FIFO_NO_READER, ERR_FIFO_REMOVED;
+ *   AbortError; errors of the system (ENOENT, EACCES); TypeError and RangeError for wrong options
  */
 export async function openFifo(path: string, options: FifoOptions = {}): Promise<FifoWriter> {
   checkKnown('openFifo()', options, FIFO_OPTIONS)
@@ -33,8 +49,8 @@ export async function openFifo(path: string, options: FifoOptions = {}): Promise
 }
 
 /**
- * The write end of a FIFO: bytes in, no archives. Nothing is sent again: a reader that leaves with bytes unread breaks it
- * (ERR_FIFO_READER_LOST). {@link openFifo} makes one.
+ * The write end of a FIFO: bytes in, no archives. Nothing is sent again: a reader that leaves with
+ * bytes unread breaks it (ERR_FIFO_READER_LOST). {@link openFifo} makes one.
  */
 export class FifoWriter {
   readonly path: string
@@ -107,13 +123,16 @@ export class FifoWriter {
    * Queues bytes. Their memory is borrowed until they are written (with zeroCopy: consumed).
    *
    * @returns false from highWaterMark on: wait for {@link drained}
-   * @throws TarspoutError ERR_STATE unless open; what broke the FIFO; TypeError for anything but Uint8Array or an array of them
+   * @throws TarspoutError ERR_STATE unless open; what broke the FIFO; TypeError for anything but
+   * Uint8Array or an array of them
    */
   write(chunks: Uint8Array | readonly Uint8Array[]): boolean {
     this.#check('write')
     const list = chunks instanceof Uint8Array ? [chunks] : chunks
     if (!Array.isArray(list)) {
-      throw new TypeError(`chunks must be a Uint8Array or an array of them, found ${describe(chunks)}`)
+      throw new TypeError(
+        `chunks must be a Uint8Array or an array of them, found ${describe(chunks)}`,
+      )
     }
     for (const chunk of list) {
       if (!(chunk instanceof Uint8Array)) {
@@ -125,7 +144,10 @@ export class FifoWriter {
     return hasRoom
   }
 
-  /** Settles when less than highWaterMark is queued. Rejects with what broke the FIFO, or an AbortError. */
+  /**
+   * Settles when less than highWaterMark is queued. Rejects with what broke the FIFO, or an
+   * AbortError.
+   */
   async drained(): Promise<void> {
     if (this.#error) throw this.#error
     if (this.#state === 'closed') return
@@ -139,7 +161,10 @@ export class FifoWriter {
     }
   }
 
-  /** Settles when the reader has read every byte written so far. Rejects with what broke the FIFO, or an AbortError. */
+  /**
+   * Settles when the reader has read every byte written so far. Rejects with what broke the FIFO,
+   * or an AbortError.
+   */
   async consumed(): Promise<void> {
     this.#check('consumed')
     await this.#endStretch()
@@ -151,8 +176,8 @@ export class FifoWriter {
   }
 
   /**
-   * Waits until everything written was read, then closes the write end: the reader sees the end of file. Settles when it has left, 100 ms
-   * later at the latest: the next writer does not meet it.
+   * Waits until everything written was read, then closes the write end: the reader sees the end of
+   * file. Settles when it has left, 100 ms later at the latest: the next writer does not meet it.
    * Rejects with what breaks the FIFO meanwhile, or an AbortError; it is closed all the same.
    */
   async close(): Promise<void> {
@@ -179,9 +204,13 @@ export class FifoWriter {
   #check(call: string): void {
     if (this.#error) throw this.#error
     if (this.#state !== 'open') {
-      throw new TarspoutError('ERR_STATE', `${call}() needs an open FIFO; this one is ${this.#state}`, {
-        path: this.path,
-      })
+      throw new TarspoutError(
+        'ERR_STATE',
+        `${call}() needs an open FIFO; this one is ${this.#state}`,
+        {
+          path: this.path,
+        },
+      )
     }
   }
 

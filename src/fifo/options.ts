@@ -1,7 +1,11 @@
-/** Checks of options, before native code sees them. Each throws what Node throws: TypeError for the type, RangeError for the value. */
+/**
+ * Checks of options, before native code sees them. Each throws what Node throws: TypeError for the
+ * type, RangeError for the value.
+ */
 
 export function checkPath(path: unknown): string {
-  if (typeof path !== 'string') throw new TypeError(`path must be a string, found ${describe(path)}`)
+  if (typeof path !== 'string')
+    throw new TypeError(`path must be a string, found ${describe(path)}`)
   if (path === '' || path.includes('\0'))
     throw new RangeError(`path must not be empty nor hold a NUL, found ${JSON.stringify(path)}`)
   return path
@@ -13,14 +17,17 @@ export function checkBytes(name: string, value: unknown, fallback: number, least
     throw new TypeError(`${name} must be a number of bytes, found ${describe(value)}`)
   if (value === Number.POSITIVE_INFINITY) return Number.MAX_SAFE_INTEGER
   if (!Number.isSafeInteger(value) || value < least) {
-    throw new RangeError(`${name} must be a whole number of bytes, at least ${least}, found ${value}`)
+    throw new RangeError(
+      `${name} must be a whole number of bytes, at least ${least}, found ${value}`,
+    )
   }
   return value
 }
 
 export function checkCount(name: string, value: unknown, fallback: number): number {
   if (value === undefined) return fallback
-  if (typeof value !== 'number') throw new TypeError(`${name} must be a number, found ${describe(value)}`)
+  if (typeof value !== 'number')
+    throw new TypeError(`${name} must be a number, found ${describe(value)}`)
   if (value === Number.POSITIVE_INFINITY) return Number.MAX_SAFE_INTEGER
   if (!Number.isSafeInteger(value) || value < 1) {
     throw new RangeError(`${name} must be a whole number, at least 1, found ${value}`)
@@ -32,7 +39,8 @@ export function checkMs(name: string, value: unknown, fallback: number): number 
   if (value === undefined) return fallback
   if (typeof value !== 'number')
     throw new TypeError(`${name} must be a number of milliseconds, found ${describe(value)}`)
-  if (Number.isNaN(value) || value < 0) throw new RangeError(`${name} must be at least 0 ms, found ${value}`)
+  if (Number.isNaN(value) || value < 0)
+    throw new RangeError(`${name} must be at least 0 ms, found ${value}`)
   return value
 }
 
@@ -67,13 +75,21 @@ export function checkKnown(what: string, options: unknown, known: readonly strin
   }
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) {
-      throw new TypeError(`${what} has no option ${JSON.stringify(name)}; it has ${known.join(', ')}`)
+      throw new TypeError(
+        `${what} has no option ${JSON.stringify(name)}; it has ${known.join(', ')}`,
+      )
     }
   }
 }
 
 /** What every FIFO can be opened with: the options, and what they are when they are absent. */
-export const FIFO_OPTIONS = ['signal', 'readerTimeoutMs', 'pipeSize', 'highWaterMark', 'zeroCopy'] as const
+export const FIFO_OPTIONS = [
+  'signal',
+  'readerTimeoutMs',
+  'pipeSize',
+  'highWaterMark',
+  'zeroCopy',
+] as const
 
 export interface FifoSettings {
   signal: AbortSignal | undefined

@@ -7,7 +7,10 @@ export interface PipeFilling {
   readonly capacity: number
 }
 
-/** How full the pipe is that `fd`, a descriptor of either of its ends, leads to; zeros for anything else. */
+/**
+ * How full the pipe is that `fd`, a descriptor of either of its ends, leads to; zeros for anything
+ * else.
+ */
 export function pipeFilling(fd: number): PipeFilling {
   const [unread, capacity] = addon.pipeFilling(fd)
   return { unread, capacity }

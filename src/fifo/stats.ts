@@ -1,4 +1,7 @@
-/** What a channel measured. Nothing is estimated; times are milliseconds, sizes bytes, the rest counts since the opening. */
+/**
+ * What a channel measured. Nothing is estimated; times are milliseconds, sizes bytes, the rest
+ * counts since the opening.
+ */
 export interface FifoStats {
   /** What the engine does now. */
   state:
@@ -13,8 +16,9 @@ export interface FifoStats {
     | 'closing'
     | 'closed'
   /**
-   * `'tracked'`: inotify watches the readers, so that every coming and going is seen. `'sampled'`: it could not be set up (limit
-   * reached, no read permission); then one archive is in flight and only a reader's absence is seen, not its quick return.
+   * `'tracked'`: inotify watches the readers, so that every coming and going is seen. `'sampled'`:
+   * it could not be set up (limit reached, no read permission); then one archive is in flight and
+   * only a reader's absence is seen, not its quick return.
    */
   guarantee: 'tracked' | 'sampled'
   /** Accepted and not yet written. */

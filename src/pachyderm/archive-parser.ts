@@ -24,16 +24,20 @@ type State = 'start' | 'header' | 'meta' | 'body' | 'end' | 'last' | 'done'
 export interface ArchiveParserOptions {
   /** Skip zero blocks before the first header (Pachyderm 1.11.3 and later). */
   skipZeroBlocks: boolean
-  /** Throw what is refused at once (Pachyderm before 1.11.3), instead of reading the archive to its end. */
+  /**
+   * Throw what is refused at once (Pachyderm before 1.11.3), instead of reading the archive to its
+   * end.
+   */
   stopAtRefusal: boolean
 }
 
 /**
- * Takes an archive apart without ever asking for a byte behind it: node-tar parses, this class knows how much may be
- * read next. The two zero blocks are read as 512, 511 and 1 bytes, so that the caller can put off the last one.
+ * Takes an archive apart without ever asking for a byte behind it: node-tar parses, this class
+ * knows how much may be read next. The two zero blocks are read as 512, 511 and 1 bytes, so that
+ * the caller can put off the last one.
  *
- * Push at most `want` bytes at a time. `push` returns false where the caller decides when to go on: before the last
- * byte (`state` is `last`) and after it (`done`).
+ * Push at most `want` bytes at a time. `push` returns false where the caller decides when to go on:
+ * before the last byte (`state` is `last`) and after it (`done`).
  */
 export class ArchiveParser {
   readonly #archive: ReceivedArchive
@@ -86,7 +90,10 @@ export class ArchiveParser {
     }
   }
 
-  /** @throws TarspoutError `ERR_ARCHIVE`: this is no tar, and where the next archive begins cannot be told. */
+  /**
+   * @throws TarspoutError `ERR_ARCHIVE`: this is no tar, and where the next archive begins cannot
+   * be told.
+   */
   push(bytes: Buffer): boolean {
     if (this.#archive.tarBytes === 0) this.#archive.startedAt = performance.now()
     let at = 0
@@ -106,18 +113,21 @@ export class ArchiveParser {
   /**
    * The end of the file was reached.
    *
-   * @returns whether an archive ended: at an entry boundary, in padding or after one zero block every Pachyderm takes
-   * what it has for a whole archive.
+   * @returns whether an archive ended: at an entry boundary, in padding or after one zero block
+   * every Pachyderm takes what it has for a whole archive.
    * @throws TarspoutError `ERR_ARCHIVE` in the middle of a header or a body
    */
   endOfFile(): boolean {
     const inPadding = this.#state === 'body' && this.#remain <= this.#padding
     if (this.#state === 'start' && this.#filled === 0) return false
     if (this.#state === 'last' || this.#state === 'done' || this.#state === 'end') return true
-    if (inPadding || (this.#state === 'header' && this.#filled === 0 && this.#metaBytes === 0)) return true
+    if (inPadding || (this.#state === 'header' && this.#filled === 0 && this.#metaBytes === 0))
+      return true
     if (this.#state === 'body') this.#archive.body(this.#block.subarray(0, this.#filled))
     const what =
-      this.#state === 'body' ? `${this.#remain - this.#padding} bytes of a body` : 'the rest of a header'
+      this.#state === 'body'
+        ? `${this.#remain - this.#padding} bytes of a body`
+        : 'the rest of a header'
     throw this.#invalid(`the writer left before it had sent ${what}`)
   }
 
@@ -181,7 +191,9 @@ export class ArchiveParser {
       const size = new Header(block).size
       if (size === undefined) throw this.#invalid('a header states no size')
       if (size > MAX_META_BYTES)
-        throw this.#invalid(`${size} bytes of pax header or long name, ${MAX_META_BYTES} are the limit`)
+        throw this.#invalid(
+          `${size} bytes of pax header or long name, ${MAX_META_BYTES} are the limit`,
+        )
       if (type === 'g')
         this.#refuse('a pax global header, which Pachyderm stores as an empty file of that name')
       this.#metaBytes = size
@@ -196,8 +208,9 @@ export class ArchiveParser {
     const name = entry.path
     const size = entry.header.size
     if (size === undefined) throw this.#invalid(`entry ${show(name)} states no size`, name)
-    // Readers disagree on whether a body follows these: Go reads one behind `name/` and none behind a link, node-tar has it
-    // the other way. Behind a directory (5) neither does, whatever size it states.
+    // Readers disagree on whether a body follows these: Go reads one behind `name/` and none behind
+    // a link, node-tar has it the other way. Behind a directory (5) neither does, whatever size it
+    // states.
     const isHeaderOnly = '123456'.includes(type) || (name.endsWith('/') && type !== '7')
     if (isHeaderOnly && type !== '5' && !statesNoSize(block)) {
       throw this.#invalid(`entry ${show(name)} is a ${entry.type} with a body`, name)
@@ -216,7 +229,10 @@ export class ArchiveParser {
     this.#state = this.#remain > 0 ? 'body' : 'header'
   }
 
-  /** Hands whole blocks on: of anything else node-tar would keep a view, and the caller's buffer is used again. */
+  /**
+   * Hands whole blocks on: of anything else node-tar would keep a view, and the caller's buffer is
+   * used again.
+   */
   #takeBody(bytes: Buffer): void {
     this.#remain -= bytes.length
     let at = 0
@@ -234,7 +250,8 @@ export class ArchiveParser {
   }
 
   #takeMeta(bytes: Buffer): void {
-    // Gathered first: node-tar decodes piece by piece, which would break characters of several bytes.
+    // Gathered first: node-tar decodes piece by piece, which would break characters of several
+    // bytes.
     this.#meta.push(Buffer.from(bytes))
     this.#remain -= bytes.length
     if (this.#remain > 0) return

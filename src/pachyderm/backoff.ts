@@ -4,7 +4,10 @@ const FIRST_MS = 500
 const FACTOR = 1.5
 const MAX_MS = 15_000
 
-/** Pachyderm's pauses between attempts: 0.5 s, half as much again each time up to 15 s, give or take a half. */
+/**
+ * Pachyderm's pauses between attempts: 0.5 s, half as much again each time up to 15 s, give or take
+ * a half.
+ */
 export class Backoff {
   #nextMs = FIRST_MS
 

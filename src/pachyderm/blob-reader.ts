@@ -4,7 +4,9 @@ import { TarspoutError } from '../errors.js'
 import { gitEnvironment } from './git.js'
 import { spawnApart } from './program.js'
 
-/** Reads blobs of a repository through one `git cat-file --batch`, in pieces. One blob at a time. */
+/**
+ * Reads blobs of a repository through one `git cat-file --batch`, in pieces. One blob at a time.
+ */
 export class BlobReader {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>
   #rest: Buffer = Buffer.alloc(0)

@@ -20,14 +20,15 @@ export interface CommitStore {
   /**
    * Commits an archive: all of it or nothing. Durable once it settles.
    *
-   * @throws TarspoutError `ERR_ARCHIVE` if the archive cannot be committed (a path conflict); the store can go on.
-   * `ERR_STORE` if the store failed; it cannot go on.
+   * @throws TarspoutError `ERR_ARCHIVE` if the archive cannot be committed (a path conflict); the
+   * store can go on. `ERR_STORE` if the store failed; it cannot go on.
    */
   commit(archive: ReceivedArchive): Promise<CommitRecord>
   /**
    * Writes what was last stored under the marker's name, a file or a folder, below `folder`.
    *
-   * @returns `none`: no marker was ever stored; `missing`: markers were stored, but none of exactly this name.
+   * @returns `none`: no marker was ever stored; `missing`: markers were stored, but none of exactly
+   * this name.
    */
   pullMarker(marker: string, folder: string): Promise<'pulled' | 'none' | 'missing'>
   close(): Promise<void>

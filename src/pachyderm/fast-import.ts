@@ -60,7 +60,8 @@ export class FastImport {
   /** Sends a command or a piece of data; waits while the pipe is full. */
   async write(data: string | Uint8Array): Promise<void> {
     if (this.#failure) throw this.#failure
-    if (!this.#child.stdin.write(data)) await Promise.race([once(this.#child.stdin, 'drain'), this.#closed])
+    if (!this.#child.stdin.write(data))
+      await Promise.race([once(this.#child.stdin, 'drain'), this.#closed])
     if (this.#failure) throw this.#failure
   }
 

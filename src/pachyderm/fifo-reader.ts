@@ -3,7 +3,9 @@ import { Socket } from 'node:net'
 import { TarspoutError } from '../errors.js'
 import { type PipeFilling, pipeFilling } from '../fifo/pipe-filling.js'
 
-/** What reads from a {@link FifoReader}: at most `want` bytes at a time, until `push` returns false. */
+/**
+ * What reads from a {@link FifoReader}: at most `want` bytes at a time, until `push` returns false.
+ */
 export interface FifoConsumer {
   readonly want: number
   push(bytes: Buffer): boolean
@@ -14,17 +16,19 @@ export type ReadResult = 'held' | 'end' | 'closed'
 
 /** @throws TarspoutError `ERR_FIFO_NOT_A_FIFO`; what stat(2) says otherwise */
 export function checkFifo(path: string): void {
-  if (!statSync(path).isFIFO()) throw new TarspoutError('ERR_FIFO_NOT_A_FIFO', `${path} is no FIFO`, { path })
+  if (!statSync(path).isFIFO())
+    throw new TarspoutError('ERR_FIFO_NOT_A_FIFO', `${path} is no FIFO`, { path })
 }
 
 /**
- * The read end of a FIFO, read in sizes that the consumer sets, and waited for by epoll: neither opening nor reading
- * blocks a thread, so nothing holds up the end of the process.
+ * The read end of a FIFO, read in sizes that the consumer sets, and waited for by epoll: neither
+ * opening nor reading blocks a thread, so nothing holds up the end of the process.
  *
- * Each read takes at most the bytes wanted, so nothing is read ahead. Opening
- * does not wait for a writer (O_NONBLOCK, fifo(7)), and a FIFO that no writer has opened since is not at its end: poll(2)
- * sleeps until one comes. After an end of file, `open` brings that back; the new read end is there before the old
- * one goes, so a writer that comes at that moment always finds a reader and nothing of its bytes is dropped.
+ * Each read takes at most the bytes wanted, so nothing is read ahead. Opening does not wait for a
+ * writer (O_NONBLOCK, fifo(7)), and a FIFO that no writer has opened since is not at its end:
+ * poll(2) sleeps until one comes. After an end of file, `open` brings that back; the new read end
+ * is there before the old one goes, so a writer that comes at that moment always finds a reader and
+ * nothing of its bytes is dropped.
  */
 export class FifoReader {
   readonly path: string
@@ -81,20 +85,25 @@ export class FifoReader {
     return new Promise((resolve, reject) => {
       this.#settle = resolve
       this.#fail = reject
-      // Made here, since a socket reads as soon as it is made, and the first read needs to know its size.
+      // Made here, since a socket reads as soon as it is made, and the first read needs to know its
+      // size.
       if (this.#socket === undefined) this.#socket = this.#makeSocket(this.#fd as number)
       this.#socket.resume()
     })
   }
 
-  /** Makes the end of the file come if no writer is there: to poll(2) it looks as if one had come and gone. */
+  /**
+   * Makes the end of the file come if no writer is there: to poll(2) it looks as if one had come
+   * and gone.
+   */
   nudge(): void {
-    if (this.#fd !== undefined) closeSync(openSync(this.path, constants.O_WRONLY | constants.O_NONBLOCK))
+    if (this.#fd !== undefined)
+      closeSync(openSync(this.path, constants.O_WRONLY | constants.O_NONBLOCK))
   }
 
   /**
-   * Opens and closes a second read end. Nothing is read or dropped; a writer that watches its readers (inotify) no longer
-   * trusts that the archive it is sending arrived.
+   * Opens and closes a second read end. Nothing is read or dropped; a writer that watches its
+   * readers (inotify) no longer trusts that the archive it is sending arrived.
    */
   raiseDoubt(): void {
     closeSync(openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK))
@@ -107,14 +116,17 @@ export class FifoReader {
   }
 
   #makeSocket(fd: number): Socket {
-    // libuv takes a hang-up for the end of the file when its own read came back short, without reading again, though another
-    // writer may have come since. A read of one byte is never short; the rest is read here.
+    // libuv takes a hang-up for the end of the file when its own read came back short, without
+    // reading again, though another writer may have come since. A read of one byte is never short;
+    // the rest is read here.
     const onread = {
       buffer: this.#buffer.subarray(0, 1),
       callback: () => this.#push(fd),
     }
     // `onread` is declared for connections only; the constructor takes it as well.
-    const options = { fd, readable: true, writable: false, onread } as ConstructorParameters<typeof Socket>[0]
+    const options = { fd, readable: true, writable: false, onread } as ConstructorParameters<
+      typeof Socket
+    >[0]
     const socket = new Socket(options)
     socket.on('end', () => {
       if (socket !== this.#socket) return

@@ -4,7 +4,8 @@ import { dirname } from 'node:path'
 /**
  * Makes a folder and those above it, as far as they are not there.
  *
- * Node's `recursive` does not: it tries for ever where the system says that a folder which is there is not, as in /proc.
+ * Node's `recursive` does not: it tries for ever where the system says that a folder which is there
+ * is not, as in /proc.
  *
  * @param made gets those that were made, the uppermost first
  * @throws what mkdir(2) says

@@ -31,9 +31,10 @@ export interface GitStoreOptions {
 }
 
 /**
- * Commits to a bare git repository through `git fast-import`: an archive becomes a commit on the output branch, with
- * everything of its parent and the archive's files in it. Each entry of the marker becomes one on the branch `marker`.
- * Blobs, trees and commits are all that is ever written: nothing an archive names is a path on the disk.
+ * Commits to a bare git repository through `git fast-import`: an archive becomes a commit on the
+ * output branch, with everything of its parent and the archive's files in it. Each entry of the
+ * marker becomes one on the branch `marker`. Blobs, trees and commits are all that is ever written:
+ * nothing an archive names is a path on the disk.
  *
  * One at a time: a lock keeps a second process out.
  */
@@ -90,9 +91,11 @@ export class GitStore implements CommitStore {
   }
 
   /**
-   * Commits an archive: all of it or nothing. Once it settles, commit and branch are on the disk (fsync).
+   * Commits an archive: all of it or nothing. Once it settles, commit and branch are on the disk
+   * (fsync).
    *
-   * @throws TarspoutError `ERR_ARCHIVE` for a path that is a file and a folder; `ERR_STORE` if git failed.
+   * @throws TarspoutError `ERR_ARCHIVE` for a path that is a file and a folder; `ERR_STORE` if git
+   * failed.
    */
   async commit(archive: ReceivedArchive): Promise<CommitRecord> {
     const files = archive.entries.filter((entry) => !entry.isMarker)
@@ -130,12 +133,16 @@ export class GitStore implements CommitStore {
   }
 
   /**
-   * Commits files to the output branch, in place of everything that is there. A file of several blobs is these, one
-   * behind the other; the blobs are in the repository.
+   * Commits files to the output branch, in place of everything that is there. A file of several
+   * blobs is these, one behind the other; the blobs are in the repository.
    *
-   * @throws TarspoutError `ERR_ARCHIVE` for a path that is a file and a folder; `ERR_STORE` if git failed.
+   * @throws TarspoutError `ERR_ARCHIVE` for a path that is a file and a folder; `ERR_STORE` if git
+   * failed.
    */
-  async commitFiles(files: ReadonlyMap<string, readonly string[]>, message: string): Promise<string> {
+  async commitFiles(
+    files: ReadonlyMap<string, readonly string[]>,
+    message: string,
+  ): Promise<string> {
     checkPaths(files.keys(), foldersOf(files.keys()))
     await this.#startImport()
     try {
@@ -172,11 +179,14 @@ export class GitStore implements CommitStore {
     for (const branch of [this.branch, MARKER_BRANCH]) {
       const ref = `refs/heads/${branch}`
       if (fresh) await git(['--git-dir', this.path, 'update-ref', '-d', ref])
-      const head = (await git(['--git-dir', this.path, 'rev-parse', '--verify', '--quiet', ref], [1])).trim()
+      const head = (
+        await git(['--git-dir', this.path, 'rev-parse', '--verify', '--quiet', ref], [1])
+      ).trim()
       if (head !== '') this.#heads.set(branch, head)
     }
     this.#packs.count()
-    // Else a spout that is tried again and again fills the disk with commits that no branch leads to.
+    // Else a spout that is tried again and again fills the disk with commits that no branch leads
+    // to.
     if (fresh) await this.#packs.collectGarbage()
   }
 
@@ -234,7 +244,9 @@ export class GitStore implements CommitStore {
 
   async #addBlobs(path: string, blobs: readonly string[]): Promise<void> {
     const check = ['--git-dir', this.path, 'cat-file', '--batch-check=%(objectsize)']
-    const sizes = (await git(check, [], blobs.map((blob) => `${blob}\n`).join(''))).trim().split('\n')
+    const sizes = (await git(check, [], blobs.map((blob) => `${blob}\n`).join('')))
+      .trim()
+      .split('\n')
     const size = sizes.reduce((sum, each) => sum + Number(each), 0)
     await this.#git.write(`M 100644 inline ${quotePath(path)}\ndata ${size}\n`)
     this.#blobs ??= new BlobReader(this.path)
@@ -260,7 +272,8 @@ export class GitStore implements CommitStore {
       const [mode, , oid] = (answers[index] ?? '').split(/[ \t]/, 3)
       if (mode === undefined || oid === undefined || mode === 'missing') continue
       const isFolder = mode === '040000'
-      if (folders.has(path) && !isFolder) throw new PathConflict(path, 'a file in the parent commit')
+      if (folders.has(path) && !isFolder)
+        throw new PathConflict(path, 'a file in the parent commit')
       // Overwriting a folder with a file is what Pachyderm allows.
       if (bodies.has(path) && isFolder && !overwrite)
         throw new PathConflict(path, 'a folder in the parent commit')
@@ -300,7 +313,10 @@ export class GitStore implements CommitStore {
     for (const branch of branches) {
       const head = this.#heads.get(branch)
       if ((await this.#readRef(branch)) !== head) {
-        throw fault(`refs/heads/${branch} did not become ${head}: ${this.#git.complaint}`, this.path)
+        throw fault(
+          `refs/heads/${branch} did not become ${head}: ${this.#git.complaint}`,
+          this.path,
+        )
       }
     }
   }
@@ -313,7 +329,10 @@ export class GitStore implements CommitStore {
     }
   }
 
-  /** Removes what git leaves behind when it is killed: half a pack, and locks that keep every later git out. */
+  /**
+   * Removes what git leaves behind when it is killed: half a pack, and locks that keep every later
+   * git out.
+   */
   #removeRemains(): void {
     this.#packs.removeUnfinished()
     const refs = ['HEAD', 'packed-refs', `refs/heads/${this.branch}`, `refs/heads/${MARKER_BRANCH}`]
@@ -333,7 +352,9 @@ export class GitStore implements CommitStore {
   async #giveUp(error: unknown): Promise<unknown> {
     await this.#import?.kill()
     this.#import = undefined
-    return error instanceof TarspoutError ? error : fault((error as Error).message, this.path, error)
+    return error instanceof TarspoutError
+      ? error
+      : fault((error as Error).message, this.path, error)
   }
 }
 
@@ -351,7 +372,10 @@ async function syncFolder(path: string): Promise<void> {
 }
 
 /** The entries of each path: all of them, or with `overwrite` the last. */
-function gather(entries: readonly ReceivedEntry[], overwrite: boolean): Map<string, ReceivedEntry[]> {
+function gather(
+  entries: readonly ReceivedEntry[],
+  overwrite: boolean,
+): Map<string, ReceivedEntry[]> {
   const bodies = new Map<string, ReceivedEntry[]>()
   for (const entry of entries) {
     const parts = bodies.get(entry.path)

@@ -1,8 +1,13 @@
 import { TarspoutError } from '../errors.js'
 import { runProgram } from './program.js'
 
-// Blobs beyond this size are streamed by every git, so that memory does not grow with the size of a file.
-const CONFIG = { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'core.bigFileThreshold', GIT_CONFIG_VALUE_0: '1m' }
+// Blobs beyond this size are streamed by every git, so that memory does not grow with the size of a
+// file.
+const CONFIG = {
+  GIT_CONFIG_COUNT: '1',
+  GIT_CONFIG_KEY_0: 'core.bigFileThreshold',
+  GIT_CONFIG_VALUE_0: '1m',
+}
 
 /** The environment for git: the caller's, without what would point git at another repository. */
 export function gitEnvironment(): NodeJS.ProcessEnv {
@@ -12,9 +17,11 @@ export function gitEnvironment(): NodeJS.ProcessEnv {
 }
 
 /**
- * Runs git and returns what it printed. Ctrl-C does not reach it: the caller waits for it, and it must not fail then.
+ * Runs git and returns what it printed. Ctrl-C does not reach it: the caller waits for it, and it
+ * must not fail then.
  *
- * @throws TarspoutError `ERR_STORE` when git is missing or ends with another status than 0 (or `allowed`).
+ * @throws TarspoutError `ERR_STORE` when git is missing or ends with another status than 0 (or
+ * `allowed`).
  */
 export async function git(
   args: readonly string[],

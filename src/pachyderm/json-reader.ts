@@ -5,8 +5,9 @@ const MAX_DEPTH = 100
 class Unreadable extends Error {}
 
 /**
- * Reads concatenated JSON documents (RFC 8259). A missing or a trailing comma is a fault and is read over, so that
- * the faults behind it are found as well; anything else unreadable ends the reading.
+ * Reads concatenated JSON documents (RFC 8259). A missing or a trailing comma is a fault and is
+ * read over, so that the faults behind it are found as well; anything else unreadable ends the
+ * reading.
  */
 export function readJson(source: SpecSource): SpecNode[] {
   const documents: SpecNode[] = []
@@ -54,7 +55,8 @@ class JsonReader {
       throw this.#unreadable(range, `a value is missing: ${found}`, 'write the value here')
     }
     this.#at = range.end
-    if (word === 'true' || word === 'false') return { kind: 'scalar', range, value: word === 'true' }
+    if (word === 'true' || word === 'false')
+      return { kind: 'scalar', range, value: word === 'true' }
     if (word === 'null') return { kind: 'scalar', range, value: null }
     if (/^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(word))
       return { kind: 'scalar', range, value: Number(word) }
@@ -110,7 +112,11 @@ class JsonReader {
         throw this.#unreadable(this.#here(), 'the text ends too early', `write ${close}`)
       if (next === close) {
         if (comma !== undefined) {
-          this.#source.fault({ start: comma, end: comma + 1 }, `a comma before ${close}`, 'remove the comma')
+          this.#source.fault(
+            { start: comma, end: comma + 1 },
+            `a comma before ${close}`,
+            'remove the comma',
+          )
         }
         this.#at++
         return
@@ -118,7 +124,11 @@ class JsonReader {
       if (itemEnd >= 0 && comma === undefined) {
         if (next === '}' || next === ']')
           throw this.#unreadable(this.#here(), `found ${next}`, `write ${close}`)
-        this.#source.fault({ start: itemEnd, end: itemEnd + 1 }, 'a comma is missing', 'write a comma here')
+        this.#source.fault(
+          { start: itemEnd, end: itemEnd + 1 },
+          'a comma is missing',
+          'write a comma here',
+        )
       }
       if (next === ',')
         throw this.#unreadable(this.#here(), 'a comma with nothing before it', 'remove the comma')

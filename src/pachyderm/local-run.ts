@@ -19,7 +19,10 @@ export interface LocalRunOptions {
   commits?: number | undefined
 }
 
-/** Where the spout's archives go: a git repository, or a repository of Pachyderm 2.x through `pachctl`. */
+/**
+ * Where the spout's archives go: a git repository, or a repository of Pachyderm 2.x through
+ * `pachctl`.
+ */
 export type Sink = 'git' | 'pachctl'
 
 export interface PipelineResult {
@@ -43,7 +46,10 @@ export class LocalRun {
   #runner: Runner | undefined
   #processors: Processor[] = []
 
-  /** @param repository of the spout; the others get theirs beside it. For `pachctl` the name of a repository. */
+  /**
+   * @param repository of the spout; the others get theirs beside it. For `pachctl` the name of a
+   * repository.
+   */
   constructor(
     spout: PipelineSpec,
     others: readonly PipelineSpec[],
@@ -74,8 +80,8 @@ export class LocalRun {
   /**
    * Runs until the spout ends and all its commits are processed.
    *
-   * @throws TarspoutError `ERR_STORE`, `ERR_SPEC` (an input or a glob that this runner does not have), `ERR_STATE`;
-   * what spawn says of a command that is not there
+   * @throws TarspoutError `ERR_STORE`, `ERR_SPEC` (an input or a glob that this runner does not
+   * have), `ERR_STATE`; what spawn says of a command that is not there
    */
   async run(
     options: LocalRunOptions,
@@ -101,7 +107,10 @@ export class LocalRun {
       }
       return result
     }
-    const open = async ({ name: author, outputBranch: branch, spout }: PipelineSpec, path: string) => {
+    const open = async (
+      { name: author, outputBranch: branch, spout }: PipelineSpec,
+      path: string,
+    ) => {
       const store = await GitStore.open({
         path,
         branch,
@@ -121,14 +130,17 @@ export class LocalRun {
           ? await open(this.#spout, this.#repository)
           : new PachctlStore({ repo: this.#repository, branch, overwrite: spout?.overwrite })
       const result = announce(this.#spout, this.#repository)
-      const show = (name: string, written: PipelineResult) => (event: RunnerEvent | ProcessorEvent) => {
-        onEvent(name, event)
-        if (event.event !== 'commit' && event.event !== 'job') return
-        written.count++
-        for (const each of processors) if (each.reads(name, written.branch)) each.process(event.oid)
-      }
+      const show =
+        (name: string, written: PipelineResult) => (event: RunnerEvent | ProcessorEvent) => {
+          onEvent(name, event)
+          if (event.event !== 'commit' && event.event !== 'job') return
+          written.count++
+          for (const each of processors)
+            if (each.reads(name, written.branch)) each.process(event.oid)
+        }
       const paths = new Map([[this.#spout.name, this.#repository]])
-      for (const { name } of this.#others) paths.set(name, join(dirname(this.#repository), `${name}.git`))
+      for (const { name } of this.#others)
+        paths.set(name, join(dirname(this.#repository), `${name}.git`))
       for (const spec of this.#others) {
         const path = paths.get(spec.name) ?? ''
         const own = await open(spec, path)

@@ -20,9 +20,9 @@ export interface PachctlStoreOptions {
 }
 
 /**
- * Commits to a repository of Pachyderm 2.x through its `pachctl` program, so that a spout written for 1.x runs unchanged
- * as the command of a 2.x spout pipeline. A commit is started, filled and finished for each archive, and is durable once
- * `finish commit` has ended.
+ * Commits to a repository of Pachyderm 2.x through its `pachctl` program, so that a spout written
+ * for 1.x runs unchanged as the command of a 2.x spout pipeline. A commit is started, filled and
+ * finished for each archive, and is durable once `finish commit` has ended.
  */
 export class PachctlStore implements CommitStore {
   readonly spoolFolder = tmpdir()
@@ -77,7 +77,10 @@ export class PachctlStore implements CommitStore {
     const target = `${this.#repo}@${commit}`
     if (entries.length > 0) {
       const append = overwrite ? [] : ['--append']
-      await must(['put', 'file', `${target}:/`, '--untar', ...append, '-f', '-'], tarOf(entries, archive))
+      await must(
+        ['put', 'file', `${target}:/`, '--untar', ...append, '-f', '-'],
+        tarOf(entries, archive),
+      )
     }
     await must(['finish', 'commit', target])
     return commit
@@ -85,7 +88,10 @@ export class PachctlStore implements CommitStore {
 }
 
 /** The entries as a tar archive, under their cleaned names. */
-function* tarOf(entries: readonly ReceivedEntry[], archive: ReceivedArchive): Generator<Uint8Array> {
+function* tarOf(
+  entries: readonly ReceivedEntry[],
+  archive: ReceivedArchive,
+): Generator<Uint8Array> {
   for (const { path, offset, size } of entries) {
     yield encodeHeader({ name: path, size, mode: 0o600 })
     yield* archive.spool.read(offset, size)

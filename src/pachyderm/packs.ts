@@ -7,7 +7,9 @@ const PACKS_A_ROUND = 256
 // Packs of this size are left as they are: large files are not written again and again.
 const LARGE_PACK_BYTES = 256 << 20
 
-/** The pack files of a repository. Each checkpoint writes one; after so many they are put together. */
+/**
+ * The pack files of a repository. Each checkpoint writes one; after so many they are put together.
+ */
 export class Packs {
   readonly folder: string
   readonly #repository: string

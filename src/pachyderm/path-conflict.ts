@@ -1,12 +1,19 @@
 import { TarspoutError } from '../errors.js'
 import { show } from './entry-path.js'
 
-/** A path that would be both file and folder. Pachyderm finds it when the commit is finished, and the pipeline then waits for ever. */
+/**
+ * A path that would be both file and folder. Pachyderm finds it when the commit is finished, and
+ * the pipeline then waits for ever.
+ */
 export class PathConflict extends TarspoutError {
   constructor(path: string, what: string) {
-    super('ERR_ARCHIVE', `path conflict: ${show(path)} is ${what}, and cannot be both file and folder`, {
-      entry: path,
-    })
+    super(
+      'ERR_ARCHIVE',
+      `path conflict: ${show(path)} is ${what}, and cannot be both file and folder`,
+      {
+        entry: path,
+      },
+    )
   }
 }
 

@@ -49,9 +49,10 @@ export interface ProcessorOptions {
 }
 
 /**
- * A pipeline that reads another's repository. Each commit there is a job: the datums that `glob` tells apart are checked
- * out to `<root>/pfs/<repo>`, the command runs for each that is new, and all they wrote to `<root>/pfs/out` becomes one commit.
- * What several datums wrote to one file is put together in their order, as Pachyderm does.
+ * A pipeline that reads another's repository. Each commit there is a job: the datums that `glob`
+ * tells apart are checked out to `<root>/pfs/<repo>`, the command runs for each that is new, and
+ * all they wrote to `<root>/pfs/out` becomes one commit. What several datums wrote to one file is
+ * put together in their order, as Pachyderm does.
  */
 export class Processor {
   readonly name: string
@@ -150,7 +151,12 @@ export class Processor {
       .map((line) => ({ path: line.slice(line.indexOf('\t') + 1), key: line }))
   }
 
-  async #runDatum(source: string, commit: string, path: string, job: string): Promise<Output | undefined> {
+  async #runDatum(
+    source: string,
+    commit: string,
+    path: string,
+    job: string,
+  ): Promise<Output | undefined> {
     const { spec, store, onEvent } = this.#options
     const name = this.#input.name
     for (let attempt = 1; ; attempt++) {
@@ -179,7 +185,10 @@ export class Processor {
         this.#code.kill()
         if (exit.error) throw exit.error
         if (this.#stop.signal.aborted) return undefined
-        if (exit.code !== null && (exit.code === 0 || spec.transform.acceptReturnCode.includes(exit.code))) {
+        if (
+          exit.code !== null &&
+          (exit.code === 0 || spec.transform.acceptReturnCode.includes(exit.code))
+        ) {
           return await collect(store.path, out)
         }
         if (attempt === DATUM_TRIES) {
@@ -199,7 +208,11 @@ export class Processor {
   #fail(commit: string, message: string): void {
     this.#failures++
     const entry = undefined
-    this.#options.onEvent({ event: 'failure', message: `job for ${commit.slice(0, 10)}: ${message}`, entry })
+    this.#options.onEvent({
+      event: 'failure',
+      message: `job for ${commit.slice(0, 10)}: ${message}`,
+      entry,
+    })
   }
 }
 
@@ -217,7 +230,10 @@ export function inputOf({ name, input }: PipelineSpec): NonNullable<PipelineSpec
   return input
 }
 
-/** Puts the files of a folder into a repository. Links and other special files are left out of what was written. */
+/**
+ * Puts the files of a folder into a repository. Links and other special files are left out of what
+ * was written.
+ */
 async function collect(repository: string, folder: string): Promise<Output> {
   const paths: string[] = []
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
@@ -225,7 +241,9 @@ async function collect(repository: string, folder: string): Promise<Output> {
     const path = join(entry.parentPath, entry.name)
     const name = relative(folder, path)
     if (!entry.isFile())
-      throw new TarspoutError('ERR_ARCHIVE', `${show(name)} in /pfs/out is no regular file`, { entry: name })
+      throw new TarspoutError('ERR_ARCHIVE', `${show(name)} in /pfs/out is no regular file`, {
+        entry: name,
+      })
     storedPath(name)
     paths.push(path)
   }

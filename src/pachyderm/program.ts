@@ -17,7 +17,9 @@ export interface ProgramResult {
 export interface ProgramOptions {
   /** Default: this process's. */
   readonly env?: NodeJS.ProcessEnv
-  /** Lead a process group of its own, which Ctrl-C on the terminal does not reach. Default false. */
+  /**
+   * Lead a process group of its own, which Ctrl-C on the terminal does not reach. Default false.
+   */
   readonly detached?: boolean
 }
 
@@ -50,13 +52,16 @@ export async function runProgram(
     await sent
     return { status, output, complaint: complaint.trim() || `ended with ${signal ?? status}` }
   } catch (cause) {
-    throw new TarspoutError('ERR_STORE', `${program} cannot be run: ${(cause as Error).message}`, { cause })
+    throw new TarspoutError('ERR_STORE', `${program} cannot be run: ${(cause as Error).message}`, {
+      cause,
+    })
   }
 }
 
 /**
- * Starts a program that Ctrl-C on the terminal does not reach, since it leads a process group of its own (`detached`). Until it does, a
- * Ctrl-C of that moment ends it before it has begun: then it is started again.
+ * Starts a program that Ctrl-C on the terminal does not reach, since it leads a process group of
+ * its own (`detached`). Until it does, a Ctrl-C of that moment ends it before it has begun: then it
+ * is started again.
  */
 export function spawnApart<C extends ChildProcess>(start: () => C): C {
   for (;;) {
@@ -65,13 +70,15 @@ export function spawnApart<C extends ChildProcess>(start: () => C): C {
   }
 }
 
-// spawn() returns when the program runs, or when the child has ended before; until it is a zombie, its command line is empty (proc(5)).
+// spawn() returns when the program runs, or when the child has ended before; until it is a zombie,
+// its command line is empty (proc(5)).
 function hasBeenInterrupted(pid: number): boolean {
   try {
     for (;;) {
       if (readFileSync(`/proc/${pid}/cmdline`).length > 0) return false
       const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ') // from the third one, the state, to exit_code
+      // from the third one, the state, to exit_code
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
       if (fields[0] === 'Z') return (Number(fields.at(-1)) & 0x7f) === constants.signals.SIGINT
     }
   } catch {

@@ -2,7 +2,10 @@ import type { TarspoutError } from '../errors.js'
 import { isMarkerName, storedPath } from './entry-path.js'
 import { Spool } from './spool.js'
 
-/** One entry as it was received. Type, mode, owner and times are not kept: Pachyderm does not store them either. */
+/**
+ * One entry as it was received. Type, mode, owner and times are not kept: Pachyderm does not store
+ * them either.
+ */
 export interface ReceivedEntry {
   /** The cleaned path it is stored under. */
   readonly path: string
@@ -23,7 +26,9 @@ export class ReceivedArchive {
   /** Bytes of tar read so far, headers and padding included. */
   tarBytes = 0
   startedAt = 0
-  /** Whether it ended with two zero blocks. Without them every Pachyderm still takes it for whole. */
+  /**
+   * Whether it ended with two zero blocks. Without them every Pachyderm still takes it for whole.
+   */
   hasEndMarker = false
 
   constructor(folder: string, marker: string | undefined) {
@@ -41,7 +46,12 @@ export class ReceivedArchive {
     if (this.refusal !== undefined) return
     try {
       const path = storedPath(name)
-      this.#open = { path, isMarker: isMarkerName(name, this.#marker), offset: this.spool.length, size: 0 }
+      this.#open = {
+        path,
+        isMarker: isMarkerName(name, this.#marker),
+        offset: this.spool.length,
+        size: 0,
+      }
       this.entries.push(this.#open)
     } catch (error) {
       this.refuse(error as TarspoutError)

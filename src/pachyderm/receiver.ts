@@ -8,7 +8,10 @@ import type { CommitRecord, CommitStore } from './commit-store.js'
 import { FifoReader, type ReadResult } from './fifo-reader.js'
 import { ReceivedArchive } from './received-archive.js'
 
-/** The readers of Pachyderm, each by the release that brought it: 1.9 and 1.10, 1.11.0 to 1.11.2, 1.11.3 and later. */
+/**
+ * The readers of Pachyderm, each by the release that brought it: 1.9 and 1.10, 1.11.0 to 1.11.2,
+ * 1.11.3 and later.
+ */
 export const READER_GENERATIONS = ['1.9', '1.11', '1.11.3'] as const
 export type ReaderGeneration = (typeof READER_GENERATIONS)[number]
 
@@ -63,10 +66,11 @@ export interface ReceiverOptions {
 /**
  * Reads archives from a FIFO, one after the other, and commits each.
  *
- * In the newest generation an archive's last byte stays in the FIFO until the commit is durable, so a writer that sees
- * all its bytes read (FIONREAD is 0) knows that they are committed. An archive that is whole and cannot be committed is
- * reported and read to its end, so that the next one is found; before its last byte is read the FIFO is opened once
- * more, so that a writer that watches its readers does not take it for delivered.
+ * In the newest generation an archive's last byte stays in the FIFO until the commit is durable, so
+ * a writer that sees all its bytes read (FIONREAD is 0) knows that they are committed. An archive
+ * that is whole and cannot be committed is reported and read to its end, so that the next one is
+ * found; before its last byte is read the FIFO is opened once more, so that a writer that watches
+ * its readers does not take it for delivered.
  *
  * Waiting holds no thread.
  */
@@ -104,10 +108,11 @@ export class Receiver {
   }
 
   /**
-   * Receives until `stop`, until the last writer left after `finish`, or until the commits asked for are made.
+   * Receives until `stop`, until the last writer left after `finish`, or until the commits asked
+   * for are made.
    *
-   * @throws TarspoutError `ERR_FIFO_NOT_A_FIFO`, `ERR_STORE`; with `onBroken: 'throw'` also `ERR_ARCHIVE`; what open(2)
-   * says of the path
+   * @throws TarspoutError `ERR_FIFO_NOT_A_FIFO`, `ERR_STORE`; with `onBroken: 'throw'` also
+   * `ERR_ARCHIVE`; what open(2) says of the path
    */
   async run(): Promise<void> {
     try {
@@ -139,7 +144,10 @@ export class Receiver {
   }
 
   get #isDone(): boolean {
-    return this.#stop.signal.aborted || this.#commits >= (this.#options.commits ?? Number.POSITIVE_INFINITY)
+    return (
+      this.#stop.signal.aborted ||
+      this.#commits >= (this.#options.commits ?? Number.POSITIVE_INFINITY)
+    )
   }
 
   /** 1.11.3 and later: an archive is committed when it is whole, and not at all otherwise. */
@@ -158,7 +166,8 @@ export class Receiver {
         const failure = this.#report(error)
         if (this.#options.onBroken === 'throw') throw failure
         if (result !== 'end') {
-          // Where the next archive begins cannot be told: what is in the FIFO goes, once its writers have left.
+          // Where the next archive begins cannot be told: what is in the FIFO goes, once its
+          // writers have left.
           this.#fifo.close()
           await this.#backoff.pause(this.#stop.signal)
           if (this.#isDone) return
@@ -201,7 +210,9 @@ export class Receiver {
     }
   }
 
-  /** 1.11.0 to 1.11.2: a commit is finished only once a writer has the FIFO open after the archive. */
+  /**
+   * 1.11.0 to 1.11.2: a commit is finished only once a writer has the FIFO open after the archive.
+   */
   async #waitForWriter(): Promise<void> {
     this.#open()
     while (!this.#isDone) {

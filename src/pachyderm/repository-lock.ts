@@ -8,8 +8,9 @@ const WAIT_MS = 60_000
 const WRITERS = ['fast-import', 'repack', 'gc']
 
 /**
- * Keeps a second process from committing to a repository: an abstract socket, which goes with the process however it
- * ends. A git process that a killed owner left behind finishes what it was told first; it is waited for.
+ * Keeps a second process from committing to a repository: an abstract socket, which goes with the
+ * process however it ends. A git process that a killed owner left behind finishes what it was told
+ * first; it is waited for.
  */
 export class RepositoryLock {
   /** Whether the last owner was killed: it may have left temporary files. */
@@ -24,7 +25,10 @@ export class RepositoryLock {
     writeFileSync(file, `${process.pid}\n`)
   }
 
-  /** @throws TarspoutError `ERR_STORE` if another process holds it, or a git that is left does not end */
+  /**
+   * @throws TarspoutError `ERR_STORE` if another process holds it, or a git that is left does not
+   * end
+   */
   static async take(repository: string, waitMs = WAIT_MS): Promise<RepositoryLock> {
     const { dev, ino } = statSync(repository)
     const server = createServer()

@@ -3,7 +3,12 @@ import { join } from 'node:path'
 import { TarspoutError } from '../errors.js'
 import { Backoff } from './backoff.js'
 import type { CommitStore } from './commit-store.js'
-import { type ReaderGeneration, Receiver, type ReceiverEvent, type ReceiverProgress } from './receiver.js'
+import {
+  type ReaderGeneration,
+  Receiver,
+  type ReceiverEvent,
+  type ReceiverProgress,
+} from './receiver.js'
 import type { PipelineSpec } from './spec.js'
 import { UserCode, type UserCodeExit } from './user-code.js'
 import type { Workspace } from './workspace.js'
@@ -40,10 +45,12 @@ export interface RunnerOptions {
 }
 
 /**
- * Runs a spout as Pachyderm's worker does: a FIFO behind `<root>/pfs/out`, the marker in `<root>/pfs/<marker>`, the
- * command with its environment, restarted when it fails, and a receiver that commits its archives.
+ * Runs a spout as Pachyderm's worker does: a FIFO behind `<root>/pfs/out`, the marker in
+ * `<root>/pfs/<marker>`, the command with its environment, restarted when it fails, and a receiver
+ * that commits its archives.
  *
- * After an archive that is no tar, the newest generation starts all of it anew: the command is killed, the FIFO goes.
+ * After an archive that is no tar, the newest generation starts all of it anew: the command is
+ * killed, the FIFO goes.
  */
 export class Runner {
   readonly #options: RunnerOptions
@@ -78,10 +85,11 @@ export class Runner {
   }
 
   /**
-   * Runs until `stop`, until the commits asked for are made, or until the command has ended with success and its last
-   * archive is committed.
+   * Runs until `stop`, until the commits asked for are made, or until the command has ended with
+   * success and its last archive is committed.
    *
-   * @throws TarspoutError `ERR_STORE`, `ERR_STATE` (the root is in use); what spawn says of a command that is not there
+   * @throws TarspoutError `ERR_STORE`, `ERR_STATE` (the root is in use); what spawn says of a
+   * command that is not there
    */
   async run(): Promise<void> {
     const { workspace } = this.#options
@@ -112,7 +120,8 @@ export class Runner {
       await workspace.makeFifo(path)
       workspace.link('out', path)
       if (marker !== undefined) await this.#pullMarker(workspace, scratch, marker)
-      const left = this.#options.commits === undefined ? undefined : this.#options.commits - this.commits
+      const left =
+        this.#options.commits === undefined ? undefined : this.#options.commits - this.commits
       const receiver = new Receiver({
         path,
         store,
@@ -185,7 +194,9 @@ export class Runner {
   /** Whether Pachyderm would never start it again: it takes SIGPIPE for a success. */
   #isFinal({ code, signal }: UserCodeExit): boolean {
     if (signal === 'SIGPIPE') return true
-    return code !== null && (code === 0 || this.#options.spec.transform.acceptReturnCode.includes(code))
+    return (
+      code !== null && (code === 0 || this.#options.spec.transform.acceptReturnCode.includes(code))
+    )
   }
 
   async #pullMarker(workspace: Workspace, scratch: string, marker: string): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * Pachyderm's pipeline specification, release 1.9 to 1.13 (CreatePipelineRequest of pps.proto): the one source of the
- * checks and of the JSON schema.
+ * Pachyderm's pipeline specification, release 1.9 to 1.13 (CreatePipelineRequest of pps.proto): the
+ * one source of the checks and of the JSON schema.
  */
 export type FieldType =
   | { readonly type: 'string'; readonly pattern?: RegExp }
@@ -17,7 +17,8 @@ const flag = (about: string) => ({ type: 'boolean', about }) as const
 const integer = (about: string, min = 0) => ({ type: 'integer', min, about }) as const
 const texts = (about: string) => ({ type: 'list', of: { type: 'string' }, about }) as const
 const map = (about: string) => ({ type: 'map', about }) as const
-const object = <F extends Fields>(about: string, fields: F) => ({ type: 'object', fields, about }) as const
+const object = <F extends Fields>(about: string, fields: F) =>
+  ({ type: 'object', fields, about }) as const
 const duration = (about: string) =>
   ({ type: 'string', pattern: /^(\d+(\.\d+)?(ns|us|ms|s|m|h))+$/, about }) as const
 
@@ -71,14 +72,23 @@ const INPUT: Fields = {
   }),
   join: { type: 'list', of: { type: 'any' }, about: 'Inputs to join.' },
   group: { type: 'list', of: { type: 'any' }, about: 'Inputs to group.' },
-  cross: { type: 'list', of: { type: 'any' }, about: 'Inputs, every combination of which is a datum.' },
+  cross: {
+    type: 'list',
+    of: { type: 'any' },
+    about: 'Inputs, every combination of which is a datum.',
+  },
   union: { type: 'list', of: { type: 'any' }, about: 'Inputs, each datum of which is one.' },
 }
 
 export const SPEC_FIELDS: Fields = {
-  pipeline: object('The pipeline.', { name: { type: 'string', pattern: PIPELINE_NAME, about: 'Its name.' } }),
+  pipeline: object('The pipeline.', {
+    name: { type: 'string', pattern: PIPELINE_NAME, about: 'Its name.' },
+  }),
   description: text('What it does.'),
-  metadata: object('Kubernetes metadata.', { annotations: map('Annotations.'), labels: map('Labels.') }),
+  metadata: object('Kubernetes metadata.', {
+    annotations: map('Annotations.'),
+    labels: map('Labels.'),
+  }),
   transform: object('What the pipeline runs.', {
     image: text('Docker image.'),
     cmd: texts('The program and its arguments.'),
@@ -115,11 +125,14 @@ export const SPEC_FIELDS: Fields = {
       image: text('Base image.'),
     }),
   }),
-  spout: object('Makes the pipeline a spout, even if it is empty: it writes archives to /pfs/out.', {
-    overwrite: flag('Replace files that come again, instead of appending to them.'),
-    marker: text('Name that the entries of the marker begin with.'),
-    service,
-  }),
+  spout: object(
+    'Makes the pipeline a spout, even if it is empty: it writes archives to /pfs/out.',
+    {
+      overwrite: flag('Replace files that come again, instead of appending to them.'),
+      marker: text('Name that the entries of the marker begin with.'),
+      service,
+    },
+  ),
   input: object('Where its data comes from; not for spouts.', INPUT),
   output_branch: {
     type: 'string',

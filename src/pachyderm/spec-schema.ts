@@ -1,6 +1,9 @@
 import { camelCase, type FieldType, SPEC_FIELDS } from './spec-fields.js'
 
-/** A JSON schema (draft 7) of the pipeline specification, for editors. Made from the fields that the checks use. */
+/**
+ * A JSON schema (draft 7) of the pipeline specification, for editors. Made from the fields that the
+ * checks use.
+ */
 export function specSchema(): object {
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
@@ -21,7 +24,10 @@ function typeSchema(type: FieldType): object {
     case 'integer':
     case 'number':
       // Numbers may come in quotes.
-      return { type: [type.type, 'string', 'null'], ...(type.min === undefined ? {} : { minimum: type.min }) }
+      return {
+        type: [type.type, 'string', 'null'],
+        ...(type.min === undefined ? {} : { minimum: type.min }),
+      }
     case 'list':
       return { type: ['array', 'null'], items: typeSchema(type.of) }
     case 'map':

@@ -16,7 +16,11 @@ export interface SpecMember {
 export type SpecNode =
   | { readonly kind: 'map'; readonly range: Range; readonly members: readonly SpecMember[] }
   | { readonly kind: 'list'; readonly range: Range; readonly items: readonly SpecNode[] }
-  | { readonly kind: 'scalar'; readonly range: Range; readonly value: string | number | boolean | null }
+  | {
+      readonly kind: 'scalar'
+      readonly range: Range
+      readonly value: string | number | boolean | null
+    }
 
 /** A fault of a specification, with its place and what to write instead. */
 export interface SpecFault {
@@ -63,7 +67,14 @@ export class SpecSource {
     const number = this.text.slice(0, lineStart).split('\n').length
     // What a name in the text says must not command the terminal.
     const plain = message.replace(/\p{Cc}/gu, '\ufffd')
-    this.#faults.push({ at: start, line: number, column: column + 1, message: plain, hint, snippet })
+    this.#faults.push({
+      at: start,
+      line: number,
+      column: column + 1,
+      message: plain,
+      hint,
+      snippet,
+    })
   }
 }
 

@@ -1,6 +1,12 @@
 import { markerFault } from './entry-path.js'
 import { readJson } from './json-reader.js'
-import { camelCase, type Fields, type FieldType, PIPELINE_NAME, SPEC_FIELDS } from './spec-fields.js'
+import {
+  camelCase,
+  type Fields,
+  type FieldType,
+  PIPELINE_NAME,
+  SPEC_FIELDS,
+} from './spec-fields.js'
 import {
   type Range,
   SpecError,
@@ -34,12 +40,13 @@ export interface PipelineSpec {
 }
 
 /**
- * Reads pipeline specifications, JSON or YAML, one or several documents, as `pachctl create pipeline` does.
+ * Reads pipeline specifications, JSON or YAML, one or several documents, as `pachctl create
+ * pipeline` does.
  *
  * @param text the content of the file
  * @returns one specification for each document
- * @throws SpecError (a TarspoutError with code `ERR_SPEC`): `faults` holds all of them, each with line, column, snippet and what to write
- * instead
+ * @throws SpecError (a TarspoutError with code `ERR_SPEC`): `faults` holds all of them, each with
+ * line, column, snippet and what to write instead
  */
 export function parsePipelineSpec(text: string): PipelineSpec[] {
   const { specs, faults } = checkPipelineSpec(text)
@@ -47,7 +54,10 @@ export function parsePipelineSpec(text: string): PipelineSpec[] {
   return specs
 }
 
-/** Like {@link parsePipelineSpec}, with the faults as a result. `specs` holds what could be read of faulty documents, too. */
+/**
+ * Like {@link parsePipelineSpec}, with the faults as a result. `specs` holds what could be read of
+ * faulty documents, too.
+ */
 export function checkPipelineSpec(text: string): { specs: PipelineSpec[]; faults: SpecFault[] } {
   const source = new SpecSource(text)
   // Pachyderm's rule: what begins with a brace is JSON.
@@ -60,7 +70,12 @@ export function checkPipelineSpec(text: string): { specs: PipelineSpec[]; faults
     )
   }
   const specs = documents.map((node) => {
-    const value = checkType(source, node, { type: 'object', fields: SPEC_FIELDS }, 'the specification')
+    const value = checkType(
+      source,
+      node,
+      { type: 'object', fields: SPEC_FIELDS },
+      'the specification',
+    )
     checkRules(source, node)
     return toSpec((value ?? {}) as Record<string, unknown>)
   })
@@ -76,7 +91,8 @@ function checkType(source: SpecSource, node: SpecNode, type: FieldType, name: st
     case 'any':
       return plain(node)
     case 'string': {
-      if (node.kind !== 'scalar' || typeof node.value !== 'string') return wrong(quoteHint(node, name))
+      if (node.kind !== 'scalar' || typeof node.value !== 'string')
+        return wrong(quoteHint(node, name))
       if (node.value.includes('\0'))
         return source.fault(node.range, `${name} has a NUL character`, 'remove it')
       if (type.pattern && !type.pattern.test(node.value)) {
@@ -110,7 +126,9 @@ function checkType(source: SpecSource, node: SpecNode, type: FieldType, name: st
     }
     case 'list':
       if (node.kind !== 'list')
-        return wrong(node.kind === 'scalar' ? `write [${JSON.stringify(node.value)}]` : 'write [ ... ]')
+        return wrong(
+          node.kind === 'scalar' ? `write [${JSON.stringify(node.value)}]` : 'write [ ... ]',
+        )
       return node.items.map((item, index) => checkType(source, item, type.of, `${name}[${index}]`))
     case 'map': {
       if (node.kind !== 'map') return wrong('write { "NAME": "value" }')
@@ -138,11 +156,13 @@ function checkObject(
     const field = fieldName(key, fields)
     if (field === undefined) {
       const near = nearest(key, Object.keys(fields))
-      const hint = near === undefined ? `known are ${Object.keys(fields).join(', ')}` : `write "${near}"`
+      const hint =
+        near === undefined ? `known are ${Object.keys(fields).join(', ')}` : `write "${near}"`
       source.fault(keyRange, `unknown field "${key}" in ${name}`, hint)
       continue
     }
-    if (seen.has(field)) source.fault(keyRange, `"${key}" comes twice in ${name}`, 'remove one of them')
+    if (seen.has(field))
+      source.fault(keyRange, `"${key}" comes twice in ${name}`, 'remove one of them')
     seen.set(field, key)
     const checked = checkType(
       source,
@@ -155,7 +175,9 @@ function checkObject(
   return result
 }
 
-/** The rules that Pachyderm has beyond names and types (CreatePipeline), each where it is broken. */
+/**
+ * The rules that Pachyderm has beyond names and types (CreatePipeline), each where it is broken.
+ */
 function checkRules(source: SpecSource, root: SpecNode): void {
   if (root.kind !== 'map') return
   const whole: Range = { start: root.range.start, end: root.range.start + 1 }
@@ -163,12 +185,16 @@ function checkRules(source: SpecSource, root: SpecNode): void {
   const set = (...path: string[]) => {
     const found = place(...path)
     return found !== undefined &&
-      !(found.value.kind === 'scalar' && (found.value.value === null || found.value.value === false))
+      !(
+        found.value.kind === 'scalar' &&
+        (found.value.value === null || found.value.value === false)
+      )
       ? found
       : undefined
   }
   const name = place('pipeline', 'name')
-  if (!place('pipeline')) source.fault(whole, 'there is no pipeline', 'write "pipeline": {"name": "..."}')
+  if (!place('pipeline'))
+    source.fault(whole, 'there is no pipeline', 'write "pipeline": {"name": "..."}')
   else if (!name)
     source.fault(
       place('pipeline')?.keyRange ?? whole,
@@ -199,7 +225,11 @@ function checkRules(source: SpecSource, root: SpecNode): void {
   refuse(['tf_job'], 'tf_job is not supported')
   const constant = set('parallelism_spec', 'constant')
   if (constant && set('parallelism_spec', 'coefficient')) {
-    source.fault(constant.keyRange, 'constant and coefficient exclude each other', 'remove one of them')
+    source.fault(
+      constant.keyRange,
+      'constant and coefficient exclude each other',
+      'remove one of them',
+    )
   }
   for (const field of ['pod_spec', 'pod_patch']) {
     const value = place(field)?.value
@@ -214,14 +244,22 @@ function checkRules(source: SpecSource, root: SpecNode): void {
   refuse(['enable_stats'], 'spouts are not allowed to have a stats branch')
   refuse(['s3_out'], 'spouts cannot write through the S3 gateway')
   refuse(['service'], 'a pipeline is a service or a spout, not both', 'move it into "spout"')
-  refuse(['transform', 'build'], 'spouts cannot be built by pachctl', 'build the image, and write "image"')
+  refuse(
+    ['transform', 'build'],
+    'spouts cannot be built by pachctl',
+    'build the image, and write "image"',
+  )
   refuse(['standby'], 'a spout on standby never starts')
   if (!set('spout', 'service')) {
     refuse(['input'], 'spout pipelines (without a service) must not have an input')
   }
   const branch = place('output_branch')
   if (branch?.value.kind === 'scalar' && branch.value.value === 'marker') {
-    source.fault(branch.value.range, 'markers are committed to the branch "marker"', 'write another name')
+    source.fault(
+      branch.value.range,
+      'markers are committed to the branch "marker"',
+      'write another name',
+    )
   }
   const marker = place('spout', 'marker')?.value
   if (marker?.kind === 'scalar' && typeof marker.value === 'string' && marker.value !== '') {
@@ -288,7 +326,9 @@ function nearest(name: string, known: readonly string[]): string | undefined {
   const normal = (text: string) => text.toLowerCase().replace(/[_-]/g, '')
   const distances = known.map((each) => [edits(normal(name), normal(each)), each] as const)
   const [best] = distances.sort((a, b) => a[0] - b[0])
-  return best !== undefined && best[0] <= Math.max(1, Math.floor(best[1].length / 3)) ? best[1] : undefined
+  return best !== undefined && best[0] <= Math.max(1, Math.floor(best[1].length / 3))
+    ? best[1]
+    : undefined
 }
 
 /** Letters added, left out, changed, or swapped with their neighbour. */

@@ -5,8 +5,9 @@ const MEMORY_BYTES = 4 << 20
 const READ_BYTES = 256 << 10
 
 /**
- * The bodies of one archive, one behind the other, until the archive is known to be whole: in memory while they fit,
- * then in a file that no folder names any more, so that whatever kills the process also frees it.
+ * The bodies of one archive, one behind the other, until the archive is known to be whole: in
+ * memory while they fit, then in a file that no folder names any more, so that whatever kills the
+ * process also frees it.
  */
 export class Spool {
   readonly #folder: string
@@ -32,7 +33,9 @@ export class Spool {
       }
     } else {
       if (end > this.#memory.length) {
-        const larger = Buffer.allocUnsafe(Math.min(MEMORY_BYTES, Math.max(end, this.#memory.length * 2)))
+        const larger = Buffer.allocUnsafe(
+          Math.min(MEMORY_BYTES, Math.max(end, this.#memory.length * 2)),
+        )
         this.#memory.copy(larger, 0, 0, this.#length)
         this.#memory = larger
       }

@@ -16,7 +16,9 @@ export interface UserCodeOptions {
   pfs: string
   /** The environment that Pachyderm gives the command, where it sees that folder at `pfs`. */
   env: (pfs: string) => Record<string, string>
-  /** Run it in the image with this program, `docker` or `podman`. Without it, it runs on this host. */
+  /**
+   * Run it in the image with this program, `docker` or `podman`. Without it, it runs on this host.
+   */
   container?: string | undefined
   onLine: (stream: 'stdout' | 'stderr', line: string) => void
 }
@@ -35,7 +37,10 @@ export class UserCode {
   readonly #container: { program: string; name: string } | undefined
   #hasEnded = false
 
-  /** @throws TarspoutError `ERR_SPEC` for a working_dir that is not there; what spawn says of arguments that no program can get */
+  /**
+   * @throws TarspoutError `ERR_SPEC` for a working_dir that is not there; what spawn says of
+   * arguments that no program can get
+   */
   constructor({ transform, pfs, env, container, onLine }: UserCodeOptions) {
     const { workingDir } = transform
     if (container === undefined && workingDir !== undefined && !isFolder(workingDir)) {
@@ -60,8 +65,10 @@ export class UserCode {
     const child = this.#child
     child.stdin?.on('error', () => {}) // it need not read it
     child.stdin?.end(transform.stdin.join('\n'))
-    if (child.stdout) createInterface({ input: child.stdout }).on('line', (line) => onLine('stdout', line))
-    if (child.stderr) createInterface({ input: child.stderr }).on('line', (line) => onLine('stderr', line))
+    if (child.stdout)
+      createInterface({ input: child.stdout }).on('line', (line) => onLine('stdout', line))
+    if (child.stderr)
+      createInterface({ input: child.stderr }).on('line', (line) => onLine('stderr', line))
     // `close` and not `exit`: like Pachyderm, it waits for whoever still holds the output.
     this.exit = new Promise((resolve) => {
       child.on('error', (error) => resolve({ code: null, signal: null, error }))
@@ -78,7 +85,10 @@ export class UserCode {
     return this.#child.pid
   }
 
-  /** Kills the whole group or the container, at once: Pachyderm gives a spout no other sign of its end. */
+  /**
+   * Kills the whole group or the container, at once: Pachyderm gives a spout no other sign of its
+   * end.
+   */
   kill(): void {
     if (this.#child.pid === undefined) return
     if (this.#container === undefined) {
@@ -90,7 +100,10 @@ export class UserCode {
     } else if (!this.#hasEnded) {
       // The program that was started is only a client; it ends with the container.
       const { program, name } = this.#container
-      spawn(program, ['rm', '--force', name], { stdio: 'ignore', detached: true }).on('error', () => {})
+      spawn(program, ['rm', '--force', name], { stdio: 'ignore', detached: true }).on(
+        'error',
+        () => {},
+      )
     }
   }
 }

@@ -1,12 +1,22 @@
 import { randomUUID } from 'node:crypto'
-import { chmodSync, existsSync, lstatSync, mkdtempSync, rmdirSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { TarspoutError } from '../errors.js'
 import { makeFolders } from './folders.js'
 import { runProgram } from './program.js'
 
-/** The folders that Pachyderm gives a pipeline, under `<root>/pfs`; a temporary root goes with it. */
+/**
+ * The folders that Pachyderm gives a pipeline, under `<root>/pfs`; a temporary root goes with it.
+ */
 export class Workspace {
   readonly root: string
   readonly #isTemporary: boolean
@@ -15,7 +25,8 @@ export class Workspace {
   readonly #fifoMode: number
 
   /**
-   * @param root `/` serves programs that have `/pfs/out` written into them; by default a new temporary folder.
+   * @param root `/` serves programs that have `/pfs/out` written into them; by default a new
+   * temporary folder.
    * @param fifoMode whom the FIFO lets in; the folders that are made can be entered by the same
    * @throws what mkdir(2) says
    */
@@ -46,20 +57,29 @@ export class Workspace {
 
   async makeFifo(path: string): Promise<void> {
     const mode = this.#fifoMode.toString(8)
-    const { status, complaint } = await runProgram('mkfifo', ['-m', mode, path], [], { detached: true })
+    const { status, complaint } = await runProgram('mkfifo', ['-m', mode, path], [], {
+      detached: true,
+    })
     if (status !== 0) throw new TarspoutError('ERR_STATE', complaint, { path })
   }
 
-  /** `<pfs>/<name>` leads to `target` from now on. A dangling link is replaced, anything else is left alone. */
+  /**
+   * `<pfs>/<name>` leads to `target` from now on. A dangling link is replaced, anything else is
+   * left alone.
+   */
   link(name: string, target: string): void {
     const path = join(this.pfs, name)
     this.#makeFolder(dirname(path))
     const there = lstatSync(path, { throwIfNoEntry: false })
     if (there?.isSymbolicLink() && (this.#links.includes(path) || !existsSync(path))) rmSync(path)
     else if (there !== undefined) {
-      throw new TarspoutError('ERR_STATE', `${path} is there already; is another run using ${this.root}?`, {
-        path,
-      })
+      throw new TarspoutError(
+        'ERR_STATE',
+        `${path} is there already; is another run using ${this.root}?`,
+        {
+          path,
+        },
+      )
     }
     // Relative, so that it leads there in a container, too.
     symlinkSync(relative(dirname(path), target), path)

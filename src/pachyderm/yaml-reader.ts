@@ -4,7 +4,8 @@ import type { Range, SpecMember, SpecNode, SpecSource } from './spec-source.js'
 /** Reads YAML documents, with the places of everything in them. */
 export function readYaml(source: SpecSource): SpecNode[] {
   const documents: SpecNode[] = []
-  // YAML 1.1 booleans (yes, on) are texts here, as in the YAML 1.2 core schema. Merge keys are for the parser to resolve.
+  // YAML 1.1 booleans (yes, on) are texts here, as in the YAML 1.2 core schema. Merge keys are for
+  // the parser to resolve.
   for (const document of parseAllDocuments(source.text, {
     merge: true,
     prettyErrors: false,
@@ -12,7 +13,11 @@ export function readYaml(source: SpecSource): SpecNode[] {
   } as object)) {
     if (!('contents' in document)) continue
     for (const { pos, message } of document.errors) {
-      source.fault({ start: pos[0], end: pos[1] }, message.split('\n')[0] ?? message, 'correct the YAML')
+      source.fault(
+        { start: pos[0], end: pos[1] },
+        message.split('\n')[0] ?? message,
+        'correct the YAML',
+      )
     }
     const contents = document.contents as Node | null
     if (contents === null || document.errors.length > 0) continue
@@ -33,7 +38,11 @@ function toNode(source: SpecSource, node: Node | null, depth: number): SpecNode 
     return { kind: 'map', range, members }
   }
   if (isSeq(node)) {
-    return { kind: 'list', range, items: node.items.map((item) => toNode(source, item as Node, depth + 1)) }
+    return {
+      kind: 'list',
+      range,
+      items: node.items.map((item) => toNode(source, item as Node, depth + 1)),
+    }
   }
   if (isAlias(node)) {
     source.fault(range, `the alias *${node.source}`, 'write out what it stands for')

@@ -11,12 +11,13 @@ const RECORDS_BYTES = 32 << 10
 const LARGEST_RECORD = SIZES_BYTES + MOST_NAME + MOST_GATHERED
 const MOST_ENTRIES = 128
 
-// As a method of the array V8 looks it up anew for each entry, which takes half as long as the copying.
+// As a method of the array V8 looks it up anew for each entry, which takes half as long as the
+// copying.
 const { set } = Uint8Array.prototype
 
 /**
- * Small entries with simple names, gathered as the records that native/tar/packed_entries.h describes: one call into the addon for
- * each costs more than all that is done here.
+ * Small entries with simple names, gathered as the records that native/tar/packed_entries.h
+ * describes: one call into the addon for each costs more than all that is done here.
  */
 export class Batch {
   readonly #native: NativeChannel
@@ -36,7 +37,10 @@ export class Batch {
     return this.#used > RECORDS_BYTES - LARGEST_RECORD || this.#count === MOST_ENTRIES
   }
 
-  /** Takes a copy of an entry with a small body, if its name allows. Where that makes it full, {@link flush} is due. */
+  /**
+   * Takes a copy of an entry with a small body, if its name allows. Where that makes it full,
+   * {@link flush} is due.
+   */
   take(name: string, body: Uint8Array | undefined): boolean {
     const records = this.#records
     const at = this.#used

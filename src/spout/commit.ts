@@ -15,12 +15,13 @@ import type { Receipt } from './receipt.js'
 import { Waits } from './waits.js'
 
 /**
- * What add() takes beside name and data. A spout's entries are regular files, so there is no type. Defaults: mode 0o600, mtime
- * the second the commit began, owner 0. `size` is a promise about data.
+ * What add() takes beside name and data. A spout's entries are regular files, so there is no type.
+ * Defaults: mode 0o600, mtime the second the commit began, owner 0. `size` is a promise about data.
  */
 export type EntryOptions = Omit<EntryFields, 'name' | 'type' | 'linkname' | 'devmajor' | 'devminor'>
 
-// Larger bodies are borrowed, not copied: they must not lie in memory that another thread can change.
+// Larger bodies are borrowed, not copied: they must not lie in memory that another thread can
+// change.
 const COPIED_BYTES = 16 << 10
 // After so many small entries the next ones are handed over many at once. Few gain nothing by it.
 const LEAST_IN_A_ROW = 16
@@ -50,7 +51,8 @@ export class Commit {
   readonly #second = Math.floor(Date.now() / 1000) // the default mtime
   #state: 'open' | 'finishing' | 'ending' | 'settled' | 'aborted' | 'failed' = 'open'
   #entries = 0
-  #blocks = END_OF_ARCHIVE.length / BLOCK_BYTES // not bytes: from 2 GiB on V8 would keep those another way, and compile anew
+  // not bytes: from 2 GiB on V8 would keep those another way, and compile anew
+  #blocks = END_OF_ARCHIVE.length / BLOCK_BYTES
   #marker: Uint8Array | undefined
   #queue: Promise<void> | undefined // entries whose bodies are still read, and all behind them
   #hasNoFolders = true
@@ -94,16 +96,17 @@ export class Commit {
   /**
    * Adds a regular file.
    *
-   * Memory of `data` is borrowed until the receipt. An (async) iterable is read in the order of the calls: with `size` it
-   * goes out as it comes, without it is gathered first.
+   * Memory of `data` is borrowed until the receipt. An (async) iterable is read in the order of the
+   * calls: with `size` it goes out as it comes, without it is gathered first.
    *
    * @param name path of the file; {@link SpoutOptions.nameRules} says which are taken
    * @param data default: an empty file
    * @param options header fields that differ from the defaults
-   * @returns false: wait for {@link ready} before the next one, or memory grows, or timers and I/O wait (entries have been added
-   *   for 1 ms without a turn of the event loop)
-   * @throws TarspoutError ERR_TAR_NAME, ERR_TAR_FIELD, ERR_TAR_SIZE, ERR_TAR_BODY (this entry failed, nothing of it was
-   *   written), ERR_STATE; what failed the commit; TypeError and RangeError for wrong arguments
+   * @returns false: wait for {@link ready} before the next one, or memory grows, or timers and I/O
+   *   wait (entries have been added for 1 ms without a turn of the event loop)
+   * @throws TarspoutError ERR_TAR_NAME, ERR_TAR_FIELD, ERR_TAR_SIZE, ERR_TAR_BODY (this entry
+   *   failed, nothing of it was written), ERR_STATE; what failed the commit; TypeError and
+   *   RangeError for wrong arguments
    */
   add(name: string, data?: Body, options?: EntryOptions): boolean {
     if (this.#state !== 'open') throw this.#wrongState('add')
@@ -124,8 +127,8 @@ export class Commit {
   }
 
   /**
-   * Settles when add() may go on: room in the engine, no body being read, and the event loop had its turn. Rejects with what failed
-   * an entry since (each told once, in order), or the commit.
+   * Settles when add() may go on: room in the engine, no body being read, and the event loop had
+   * its turn. Rejects with what failed an entry since (each told once, in order), or the commit.
    */
   async ready(): Promise<void> {
     if (this.#state !== 'open') throw this.#wrongState('ready')
@@ -141,7 +144,8 @@ export class Commit {
   }
 
   /**
-   * Sets the marker: what {@link Spout.readMarker} gives the next run. It is written last; set again, the last one counts.
+   * Sets the marker: what {@link Spout.readMarker} gives the next run. It is written last; set
+   * again, the last one counts.
    *
    * @throws TarspoutError ERR_STATE without markerName
    */
@@ -156,13 +160,14 @@ export class Commit {
   }
 
   /**
-   * Ends the archive. One of up to 64 KiB that nothing stands before is written by this call, if the connection is open, and its reader
-   * looked for, for at most 0.1 ms (docs/delivery.md, Alone). Others go to the engine together, once the code that ends them has run or
-   * 64 KiB wait.
+   * Ends the archive. One of up to 64 KiB that nothing stands before is written by this call, if
+   * the connection is open, and its reader looked for, for at most 0.1 ms (docs/delivery.md,
+   * Alone). Others go to the engine together, once the code that ends them has run or 64 KiB wait.
    *
    * @returns settles when the archive was delivered, as {@link SpoutOptions.confirm} says
-   * @throws TarspoutError ERR_STATE; ERR_DELIVERY_UNCERTAIN, ERR_REPLAY_LIMIT, ERR_FIFO_NO_READER, ERR_FIFO_REMOVED,
-   *   ERR_TAR_BODY; an AbortError; what failed an entry if nobody was told (the archive is then not sent)
+   * @throws TarspoutError ERR_STATE; ERR_DELIVERY_UNCERTAIN, ERR_REPLAY_LIMIT, ERR_FIFO_NO_READER,
+   *   ERR_FIFO_REMOVED, ERR_TAR_BODY; an AbortError; what failed an entry if nobody was told (the
+   *   archive is then not sent)
    */
   end(): Promise<Receipt> {
     if (this.#state !== 'open') return Promise.reject(this.#wrongState('end'))
@@ -181,8 +186,9 @@ export class Commit {
   }
 
   /**
-   * Takes the archive back. What was not yet sent is dropped; if some of it was (more than highWaterMark had been added), the
-   * reader sees it cut inside an entry, so that it cannot take it for whole.
+   * Takes the archive back. What was not yet sent is dropped; if some of it was (more than
+   * highWaterMark had been added), the reader sees it cut inside an entry, so that it cannot take
+   * it for whole.
    */
   abort(reason?: unknown): void {
     this.#takeBack(
@@ -227,7 +233,8 @@ export class Commit {
     if (!core.fitsTemplate(options, this.#second)) return false
     if (core.markerName !== undefined) this.#checkMarker(name)
     this.#smallInARow = size <= MOST_GATHERED ? this.#smallInARow + 1 : 0
-    const isGathered = this.#smallInARow > LEAST_IN_A_ROW && this.#hasNoFolders && core.gather(name, bytes)
+    const isGathered =
+      this.#smallInARow > LEAST_IN_A_ROW && this.#hasNoFolders && core.gather(name, bytes)
     let headerBytes = BLOCK_BYTES
     if (!isGathered) {
       if (this.#hasNoFolders && name.includes('/')) this.#hasNoFolders = false
@@ -273,7 +280,8 @@ export class Commit {
       })
     }
     const body = data as Exclude<Body, BodyChunk>
-    // Until its turn comes nobody else listens to a stream. One that fails keeps its error; unheard, it would end the process.
+    // Until its turn comes nobody else listens to a stream. One that fails keeps its error;
+    // unheard, it would end the process.
     if ('on' in body && typeof body.on === 'function') body.on('error', () => {})
     this.#reading ??= new AbortController()
     const { signal } = this.#reading
@@ -293,7 +301,9 @@ export class Commit {
   }
 
   #header(name: string, size: number, options: EntryOptions): Uint8Array {
-    return headerBlocks(headerFields({ mtime: new Date(this.#second * 1000), ...options, name }, size))
+    return headerBlocks(
+      headerFields({ mtime: new Date(this.#second * 1000), ...options, name }, size),
+    )
   }
 
   #put(header: Uint8Array, body: Uint8Array | undefined): boolean {
@@ -304,7 +314,8 @@ export class Commit {
     return this.#go(this.#core.native.addEncoded(header, body))
   }
 
-  // A body of known size goes out piece by piece: from its header on, only the whole archive can fail.
+  // A body of known size goes out piece by piece: from its header on, only the whole archive can
+  // fail.
   async #stream(
     name: string,
     header: Uint8Array,
@@ -316,7 +327,8 @@ export class Commit {
     this.#put(header, undefined)
     this.#isInsideBody = size > 0
     let given = 0
-    // What completes the body waits for the source's end: cut before it, no reader takes the entry for whole.
+    // What completes the body waits for the source's end: cut before it, no reader takes the entry
+    // for whole.
     let last: Uint8Array | undefined
     try {
       for await (const piece of pieces(body, { entry: name, signal })) {
@@ -339,7 +351,8 @@ export class Commit {
     }
   }
 
-  // Behind whatever is being read. A failure of it is told by ready() or end(): nothing of that entry was written.
+  // Behind whatever is being read. A failure of it is told by ready() or end(): nothing of that
+  // entry was written.
   #enqueue(work: () => Promise<void>): false {
     const queue = (this.#queue ?? Promise.resolve()).then(async () => {
       if (this.#error !== undefined) return
@@ -370,7 +383,8 @@ export class Commit {
     )
   }
 
-  // Pachyderm finds it only when the commit is finished, and then the pipeline is wedged (docs/pachyderm.md section 2).
+  // Pachyderm finds it only when the commit is finished, and then the pipeline is wedged
+  // (docs/pachyderm.md section 2).
   #claimPath(name: string): void {
     const { settings } = this.#core
     if (settings.nameRules !== 'pachyderm') return
@@ -404,7 +418,8 @@ export class Commit {
     else if (this.#ended) core.beforeClose(this.#ended.promise)
   }
 
-  // An archive of its own, once the data is delivered: a marker must not get ahead of what it stands for.
+  // An archive of its own, once the data is delivered: a marker must not get ahead of what it
+  // stands for.
   #sendMarker(header: Uint8Array, receipt: Receipt): void {
     const core = this.#core
     core.begin({
@@ -421,7 +436,8 @@ export class Commit {
     this.#ended?.resolve(receipt)
   }
 
-  // Nothing more will be sent: another commit may begin, and the process need not live for this one.
+  // Nothing more will be sent: another commit may begin, and the process need not live for this
+  // one.
   #close(): void {
     if (this.#core.open === this) this.#core.open = undefined
     if (this.#ended) this.#core.channel.release()
@@ -451,20 +467,26 @@ export class Commit {
 
   #throwErrors(): void {
     if (this.#error !== undefined) throw this.#error
-    if (this.#entryErrors !== undefined && this.#entryErrors.length > 0) throw this.#entryErrors.shift()
+    if (this.#entryErrors !== undefined && this.#entryErrors.length > 0)
+      throw this.#entryErrors.shift()
   }
 
   #wrongState(call: string): unknown {
     if (this.#core.error) return this.#core.error
     if (this.#state === 'failed' && this.#error !== undefined) return this.#error
-    return this.#core.stateError(call, `commit ${this.archive}, which is ${this.#state}`, 'an open commit')
+    return this.#core.stateError(
+      call,
+      `commit ${this.archive}, which is ${this.#state}`,
+      'an open commit',
+    )
   }
 }
 
 /** What the channel's template can hold, and what is only checked. */
 type TemplateFields = Pick<EntryOptions, 'size' | 'mode' | 'mtime' | 'uid' | 'gid'>
 
-// Whatever else there is needs a header of its own, or is a mistake to be told. A switch, since this runs for every entry.
+// Whatever else there is needs a header of its own, or is a mistake to be told. A switch, since
+// this runs for every entry.
 function hasOnlyTemplateFields(fields: object, isEntry: boolean): boolean {
   if (typeof fields !== 'object' || fields === null) return false
   for (const name in fields) {

@@ -22,18 +22,19 @@ export type TemplateOptions = Pick<EntryFields, 'mode' | 'mtime' | 'uid' | 'gid'
 // A microtask without the resource that queueMicrotask() makes for each.
 const SETTLED = Promise.resolve()
 
-// V8 drops what it compiled for the objects of a class when a garbage collection finds none of them. So one of each is kept: a closed
-// core for the next spout, in each core its latest commit for the next one, and an Immediate (turn.ts).
+// V8 drops what it compiled for the objects of a class when a garbage collection finds none of
+// them. So one of each is kept: a closed core for the next spout, in each core its latest commit
+// for the next one, and an Immediate (turn.ts).
 const kept: { core?: SpoutCore } = {}
 
 /**
- * What the commits of one spout share: the channel, the archives on their way, and the wait for room. Numbers archives from
- * 1 on.
+ * What the commits of one spout share: the channel, the archives on their way, and the wait for
+ * room. Numbers archives from 1 on.
  */
 export class SpoutCore {
   readonly settings: SpoutSettings
-  // What every commit asks for, once more: V8 gives the settings of each spout a hidden class of their own, and compiled code does
-  // not outlive that.
+  // What every commit asks for, once more: V8 gives the settings of each spout a hidden class of
+  // their own, and compiled code does not outlive that.
   readonly confirmed: 'read' | 'committed'
   readonly markerName: string | undefined
   readonly separateMarker: boolean
@@ -41,7 +42,10 @@ export class SpoutCore {
   /** Whether the last answer of the engine was to go on. */
   hasRoom = true
   readonly turn = new Turn()
-  /** Of whom the next commit has to wait: one that can be added to, or that still has a marker to send. */
+  /**
+   * Of whom the next commit has to wait: one that can be added to, or that still has a marker to
+   * send.
+   */
   open: Commit | undefined
   /** Only to be kept, see above. */
   latest: Commit | undefined
@@ -105,13 +109,19 @@ export class SpoutCore {
     this.#batch = new Batch(this.channel.native)
   }
 
-  /** The engine's calls, for what comes after the entries that are gathered: those are handed over first. */
+  /**
+   * The engine's calls, for what comes after the entries that are gathered: those are handed over
+   * first.
+   */
   get native(): NativeChannel {
     if (!this.#batch.isEmpty) this.hasRoom = this.#batch.flush() === 0
     return this.channel.native
   }
 
-  /** Gathers an entry of the template to hand it over together with others. False: it is none for that. */
+  /**
+   * Gathers an entry of the template to hand it over together with others. False: it is none for
+   * that.
+   */
   gather(name: string, body: Uint8Array | undefined): boolean {
     if (!this.#batch.take(name, body)) return false
     if (this.#batch.isFull) this.hasRoom = this.#batch.flush() === 0
@@ -119,8 +129,8 @@ export class SpoutCore {
   }
 
   /**
-   * Whether add() can write an entry with these options from the channel's header template, which is changed to fit: only mode,
-   * whole seconds and owners that a plain header holds.
+   * Whether add() can write an entry with these options from the channel's header template, which
+   * is changed to fit: only mode, whole seconds and owners that a plain header holds.
    *
    * @param second the default mtime, in seconds since 1970
    */
@@ -158,14 +168,17 @@ export class SpoutCore {
   }
 
   /**
-   * Whether nothing stands before the open archive, so that it may be written by end() itself. Once in a turn of the event loop:
-   * where many are ended at once, the engine gets them together.
+   * Whether nothing stands before the open archive, so that it may be written by end() itself. Once
+   * in a turn of the event loop: where many are ended at once, the engine gets them together.
    */
   isAlone(): boolean {
     return this.#pending.size === 1 && this.turn.claim()
   }
 
-  /** Ends the open archive: at once if it {@link isAlone}, else with those that the same piece of code ends. */
+  /**
+   * Ends the open archive: at once if it {@link isAlone}, else with those that the same piece of
+   * code ends.
+   */
   finish(isAlone: boolean): void {
     this.hasRoom = this.native.finish(isAlone)
     if (isAlone || this.#handsOver) return

@@ -2,8 +2,8 @@
 const LEAST_CUT = 256
 
 /**
- * Who waits for which archive. They are numbered from 1 on as they are added, and mostly taken in that order, which a Map takes three
- * times as long for.
+ * Who waits for which archive. They are numbered from 1 on as they are added, and mostly taken in
+ * that order, which a Map takes three times as long for.
  */
 export class Pending<Listener> {
   #listeners: (Listener | undefined)[] = []

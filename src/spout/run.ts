@@ -6,7 +6,8 @@ import type { Receipt } from './receipt.js'
 import { Waits } from './waits.js'
 
 /**
- * How a source becomes archives. Whatever ends a run, exactly the items of delivered archives were given to onDelivered:
+ * How a source becomes archives. Whatever ends a run, exactly the items of delivered archives were
+ * given to onDelivered:
  *
  * | what happens | the open archive | those in flight | run() |
  * |---|---|---|---|
@@ -18,12 +19,16 @@ import { Waits } from './waits.js'
  * | the spout is closed | is aborted | go on, unacknowledged | rejects with ERR_STATE at once |
  * | the spout's signal aborts | is aborted | are dropped | rejects with an AbortError at once |
  *
- * The source is told to stop (its `return()`) unless it ended or owes an answer; neither is waited for.
+ * The source is told to stop (its `return()`) unless it ended or owes an answer; neither is waited
+ * for.
  */
 export interface RunOptions<T> {
   /** The entry of an item. null: nothing to write; the item is acknowledged with its archive. */
   toEntry: (item: T) => RunEntry | null
-  /** Hears of an item whose entry was refused (name, size, body); it is not acknowledged. Without it run() rejects. */
+  /**
+   * Hears of an item whose entry was refused (name, size, body); it is not acknowledged. Without it
+   * run() rejects.
+   */
   onRejected?: ((item: T, error: unknown) => void) | undefined
   /** Acknowledges: called once per archive, in order, each awaited before the next. */
   onDelivered?: ((items: T[], receipt: Receipt) => unknown) | undefined
@@ -81,8 +86,9 @@ export function runSource<T>(
 }
 
 /**
- * How long a source is waited for, into sourceWaitMs. The clock is looked at only once nothing else is left to run, which the next
- * tick tells (it comes when the microtasks are done): a source that answers at once costs none of it.
+ * How long a source is waited for, into sourceWaitMs. The clock is looked at only once nothing else
+ * is left to run, which the next tick tells (it comes when the microtasks are done): a source that
+ * answers at once costs none of it.
  */
 class SourceClock {
   readonly #core: SpoutCore
@@ -176,7 +182,8 @@ class Run<T> {
   async #pull(): Promise<RunSummary> {
     let failure: { error: unknown } | undefined
     try {
-      if (Symbol.asyncIterator in this.#source) await this.#pullAsync(this.#source[Symbol.asyncIterator]())
+      if (Symbol.asyncIterator in this.#source)
+        await this.#pullAsync(this.#source[Symbol.asyncIterator]())
       else await this.#pullSync(this.#source[Symbol.iterator]())
     } catch (error) {
       failure = { error }
@@ -337,7 +344,8 @@ class Run<T> {
   }
 }
 
-// Not awaited: a source that hangs would hang us. What it says to that is not what the run ended with.
+// Not awaited: a source that hangs would hang us. What it says to that is not what the run ended
+// with.
 function stopSource(iterator: Iterator<unknown> | AsyncIterator<unknown>): void {
   try {
     Promise.resolve(iterator.return?.()).catch(ignore)

@@ -13,21 +13,23 @@ export interface SpoutStats extends FifoStats {
   /** Entries accepted. */
   entries: number
   /**
-   * Milliseconds run() waited for async sources: from when nothing else was left to run in this turn of the event loop until the
-   * answer came. One that comes before that was not waited for.
+   * Milliseconds run() waited for async sources: from when nothing else was left to run in this
+   * turn of the event loop until the answer came. One that comes before that was not waited for.
    */
   sourceWaitMs: number
 }
 
-// 1.11.0-2 finishes its last commit only if a writer is there for a while after it (docs/pachyderm.md 1.B).
+// 1.11.0-2 finishes its last commit only if a writer is there for a while after it
+// (docs/pachyderm.md 1.B).
 const LINGER_MS = 100
 
 /**
- * Opens a spout. The path is checked and claimed now; the FIFO is opened when the first archive is to be sent.
+ * Opens a spout. The path is checked and claimed now; the FIFO is opened when the first archive is
+ * to be sent.
  *
  * @returns settles at once
- * @throws TarspoutError ERR_FIFO_NOT_A_FIFO, ERR_FIFO_BUSY; AbortError; errors of the system (ENOENT, EACCES); TypeError and
- *   RangeError for wrong options
+ * @throws TarspoutError ERR_FIFO_NOT_A_FIFO, ERR_FIFO_BUSY; AbortError; errors of the system
+ *   (ENOENT, EACCES); TypeError and RangeError for wrong options
  */
 export async function openSpout(options: SpoutOptions = {}): Promise<Spout> {
   return openPatiently(() => Spout.open(options))
@@ -61,7 +63,8 @@ export class Spout {
   /**
    * Begins a commit. One is open at a time; the next may begin while earlier end()s are pending.
    *
-   * @throws TarspoutError ERR_STATE while another is open or a run() under way, or after close(); an AbortError
+   * @throws TarspoutError ERR_STATE while another is open or a run() under way, or after close();
+   * an AbortError
    */
   beginCommit(): Commit {
     this.#checkIdle('beginCommit')
@@ -73,7 +76,8 @@ export class Spout {
     if (core.error) throw core.error
     if (this.#closing) throw core.stateError(call, 'one that is closed', 'an open spout')
     if (this.#stopRun) throw core.stateError(call, 'a run() under way', 'an idle spout')
-    if (core.open) throw core.stateError(call, `commit ${core.open.archive} open`, 'no other open commit')
+    if (core.open)
+      throw core.stateError(call, `commit ${core.open.archive} open`, 'no other open commit')
   }
 
   /**
@@ -81,10 +85,13 @@ export class Spout {
    *
    * @param source an iterable or async iterable of items
    * @returns settles when the source ended and every item was delivered and acknowledged
-   * @throws what {@link RunOptions} says of each failure; ERR_STATE while a commit is open or another run is under way, and
-   *   after close(); TypeError and RangeError for wrong arguments
+   * @throws what {@link RunOptions} says of each failure; ERR_STATE while a commit is open or
+   *   another run is under way, and after close(); TypeError and RangeError for wrong arguments
    */
-  async run<T>(source: Iterable<T> | AsyncIterable<T>, options: RunOptions<T>): Promise<RunSummary> {
+  async run<T>(
+    source: Iterable<T> | AsyncIterable<T>,
+    options: RunOptions<T>,
+  ): Promise<RunSummary> {
     this.#checkIdle('run')
     const host = {
       core: this.#core,
@@ -96,15 +103,16 @@ export class Spout {
   }
 
   /**
-   * Reads what the last run stored with addMarker(): the file of markerName beside the FIFO, where the reader put it before
-   * this process began.
+   * Reads what the last run stored with addMarker(): the file of markerName beside the FIFO, where
+   * the reader put it before this process began.
    *
    * @returns settles with its bytes, or undefined if there is none yet
    * @throws TarspoutError ERR_STATE without markerName; errors of the system
    */
   async readMarker(): Promise<Buffer | undefined> {
     const { markerName } = this.#core
-    if (markerName === undefined) throw this.#core.stateError('readMarker', 'none', 'the option markerName')
+    if (markerName === undefined)
+      throw this.#core.stateError('readMarker', 'none', 'the option markerName')
     try {
       return await readFile(join(dirname(this.path), markerName))
     } catch (error) {
@@ -121,8 +129,9 @@ export class Spout {
   }
 
   /**
-   * Ends a run(), aborts an open commit, waits until every ended one was delivered or has failed, and closes the write end. With no
-   * reader that takes as long as it takes, unless readerTimeoutMs or the signal ends it.
+   * Ends a run(), aborts an open commit, waits until every ended one was delivered or has failed,
+   * and closes the write end. With no reader that takes as long as it takes, unless readerTimeoutMs
+   * or the signal ends it.
    */
   close(): Promise<void> {
     if (!this.#closing) {

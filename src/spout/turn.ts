@@ -4,7 +4,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 const TURN_MS = 1
 const ITEMS_PER_LOOK = 64
 
-/** The current turn of the event loop: how long entries have been added in it, and what is to happen in it only once. */
+/**
+ * The current turn of the event loop: how long entries have been added in it, and what is to happen
+ * in it only once.
+ */
 export class Turn {
   #items = 0
   #isWatched = false

@@ -1,4 +1,7 @@
-/** Waits that end early when what they wait for cannot come any more. A wait that is over leaves nothing behind. */
+/**
+ * Waits that end early when what they wait for cannot come any more. A wait that is over leaves
+ * nothing behind.
+ */
 export class Waits {
   readonly #rejects = new Set<(error: unknown) => void>()
   #failure: { error: unknown } | undefined

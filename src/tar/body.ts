@@ -8,8 +8,9 @@ export interface BodyContext {
 }
 
 /**
- * The bytes of a body that is there as a whole, or undefined for an iterable. Views share the memory they view; strings
- * are encoded, and what lies in a SharedArrayBuffer is copied, since another thread may change it while it is sent.
+ * The bytes of a body that is there as a whole, or undefined for an iterable. Views share the
+ * memory they view; strings are encoded, and what lies in a SharedArrayBuffer is copied, since
+ * another thread may change it while it is sent.
  *
  * @throws TypeError for any other type
  * @throws TarspoutError ERR_TAR_BODY if the memory was detached
@@ -25,7 +26,8 @@ export function bytesOf(body: Body, context: BodyContext = {}): Uint8Array | und
 }
 
 /**
- * The bytes of one piece. Throws as {@link bytesOf}, and TypeError for an iterable: pieces are not nested.
+ * The bytes of one piece. Throws as {@link bytesOf}, and TypeError for an iterable: pieces are not
+ * nested.
  */
 export function toBytes(chunk: BodyChunk, context: BodyContext = {}): Uint8Array {
   const bytes = chunkBytes(chunk, context)
@@ -38,7 +40,10 @@ export function toBytes(chunk: BodyChunk, context: BodyContext = {}): Uint8Array
 
 /** What ends reading a body early. */
 export interface ReadOptions extends BodyContext {
-  /** Aborting ends the wait for the next piece at once with an AbortError (`cause`: the signal's reason). */
+  /**
+   * Aborting ends the wait for the next piece at once with an AbortError (`cause`: the signal's
+   * reason).
+   */
   signal?: AbortSignal | undefined
 }
 
@@ -53,7 +58,8 @@ export async function* pieces(
     return
   }
   const source = body as Iterable<BodyChunk> | AsyncIterable<BodyChunk>
-  const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
+  const iterator =
+    Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
   const aborted = abortion(context.signal)
   let ended = false
   try {
@@ -73,7 +79,8 @@ export async function* pieces(
   }
 }
 
-// Ends one wait at a time early. No Promise.race() with one promise for all: that would keep every piece until the end.
+// Ends one wait at a time early. No Promise.race() with one promise for all: that would keep every
+// piece until the end.
 function abortion(signal: AbortSignal | undefined): {
   orAbort<T>(wait: Promise<T>): Promise<T>
   forget(): void
@@ -99,12 +106,14 @@ function abortion(signal: AbortSignal | undefined): {
 /**
  * Collects a body whose size is not known beforehand.
  *
- * @param body what {@link bytesOf} takes; a body that is there as a whole comes back without copying
- * @param context `size`: how many bytes are expected; more end the source at once. `signal`: see {@link ReadOptions}
+ * @param body what {@link bytesOf} takes; a body that is there as a whole comes back without
+ * copying
+ * @param context `size`: how many bytes are expected; more end the source at once. `signal`: see
+ * {@link ReadOptions}
  * @returns settles when the source ended, with all bytes in order
  * @throws TypeError for a body or a piece of another type; the source is closed
- * @throws TarspoutError ERR_TAR_BODY if the source failed (`cause`) or memory was detached; ERR_TAR_SIZE if `size` is given
- *   and the body has another
+ * @throws TarspoutError ERR_TAR_BODY if the source failed (`cause`) or memory was detached;
+ *   ERR_TAR_SIZE if `size` is given and the body has another
  */
 export async function gather(
   body: Body,
@@ -122,7 +131,10 @@ export async function gather(
   return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts, bytes)
 }
 
-/** The error for a body that has not the size it was declared with. `found` is a number, or words about one. */
+/**
+ * The error for a body that has not the size it was declared with. `found` is a number, or words
+ * about one.
+ */
 export function wrongSize(context: BodyContext, size: number, found: string): TarspoutError {
   return new TarspoutError(
     'ERR_TAR_SIZE',
@@ -139,7 +151,10 @@ function chunkBytes(chunk: unknown, context: BodyContext): Uint8Array | undefine
   return undefined
 }
 
-/** Whether the memory of an empty view was detached; it would then not be meant to be empty. Node 20 has no `detached`. */
+/**
+ * Whether the memory of an empty view was detached; it would then not be meant to be empty. Node 20
+ * has no `detached`.
+ */
 export function isDetached(view: ArrayBufferView): boolean {
   if (view.buffer.byteLength > 0) return false
   try {
@@ -155,9 +170,12 @@ function viewBytes(view: ArrayBufferView, context: BodyContext): Uint8Array {
   if (buffer instanceof SharedArrayBuffer) {
     return new Uint8Array(buffer, view.byteOffset, view.byteLength).slice()
   }
-  // Node 20 has no ArrayBuffer.prototype.detached; a new view says it, and only an empty one has to be asked.
+  // Node 20 has no ArrayBuffer.prototype.detached; a new view says it, and only an empty one has to
+  // be asked.
   if (byteLengthOf(view, context) === 0) viewOf(buffer, context)
-  return view instanceof Uint8Array ? view : new Uint8Array(buffer, view.byteOffset, view.byteLength)
+  return view instanceof Uint8Array
+    ? view
+    : new Uint8Array(buffer, view.byteOffset, view.byteLength)
 }
 
 // A DataView of detached memory throws where a typed array says 0.
@@ -217,12 +235,16 @@ async function closeIterator(iterator: Iterator<unknown> | AsyncIterator<unknown
 
 function isIterable(value: unknown): boolean {
   return (
-    typeof value === 'object' && value !== null && (Symbol.asyncIterator in value || Symbol.iterator in value)
+    typeof value === 'object' &&
+    value !== null &&
+    (Symbol.asyncIterator in value || Symbol.iterator in value)
   )
 }
 
 function subject(context: BodyContext, what: string): string {
-  return context.entry === undefined ? what : `${what} of the entry ${JSON.stringify(context.entry)}`
+  return context.entry === undefined
+    ? what
+    : `${what} of the entry ${JSON.stringify(context.entry)}`
 }
 
 function describe(value: unknown): string {

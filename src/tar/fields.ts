@@ -30,12 +30,14 @@ const DIRECTORY_MODE = 0o700
 const DIRECTORY = typeflagOf('directory')
 
 /**
- * Checks the types of an entry's fields and fills in the defaults. Whether a format can hold the values is for the addon
- * to say. Throws TypeError or RangeError.
+ * Checks the types of an entry's fields and fills in the defaults. Whether a format can hold the
+ * values is for the addon to say. Throws TypeError or RangeError.
  */
 export function headerFields(entry: EntryFields, size: number): HeaderFields {
   if (typeof entry !== 'object' || entry === null) {
-    throw new TypeError(`an entry must be an object, found ${entry === null ? 'null' : typeof entry}`)
+    throw new TypeError(
+      `an entry must be an object, found ${entry === null ? 'null' : typeof entry}`,
+    )
   }
   const typeflag = typeflagOf(entry.type ?? 'file')
   return {
@@ -58,7 +60,8 @@ export function headerFields(entry: EntryFields, size: number): HeaderFields {
 }
 
 function text(field: string, value: unknown): string {
-  if (typeof value !== 'string') throw new TypeError(`${field} must be a string, found ${typeof value}`)
+  if (typeof value !== 'string')
+    throw new TypeError(`${field} must be a string, found ${typeof value}`)
   // UTF-8 has no form for it: it would silently become another character.
   if (!value.isWellFormed()) {
     throw new TarspoutError(
@@ -74,7 +77,8 @@ function text(field: string, value: unknown): string {
 }
 
 function integer(field: string, value: unknown): number {
-  if (typeof value !== 'number') throw new TypeError(`${field} must be a number, found ${typeof value}`)
+  if (typeof value !== 'number')
+    throw new TypeError(`${field} must be a number, found ${typeof value}`)
   if (!Number.isSafeInteger(value)) {
     throw new RangeError(`${field} must be an integer of at most 2^53 - 1, found ${value}`)
   }

@@ -6,8 +6,8 @@ import type { Entry } from './entry.js'
 import { type HeaderFields, headerFields } from './fields.js'
 
 /**
- * Encodes the header of an entry: one block, or, where the entry needs pax records, those in blocks of their own before it.
- * The body is not written; it follows, padded with zeros to a whole block.
+ * Encodes the header of an entry: one block, or, where the entry needs pax records, those in blocks
+ * of their own before it. The body is not written; it follows, padded with zeros to a whole block.
  *
  * `data` only states the size, where `size` does not; an iterable states none.
  *
@@ -15,10 +15,10 @@ import { type HeaderFields, headerFields } from './fields.js'
  * @param target where to write; without it the blocks come back in new memory
  * @param offset where in `target` to begin, in bytes; default 0
  * @returns the bytes written to `target`, always whole blocks; or the blocks
- * @throws TypeError, RangeError for wrong arguments, and RangeError if `target` is too small (the message says what it needs;
- *   nothing was written)
- * @throws TarspoutError ERR_TAR_NAME, ERR_TAR_SIZE or ERR_TAR_FIELD if no tar format can hold the entry; the message names
- *   every reason, `field` the first
+ * @throws TypeError, RangeError for wrong arguments, and RangeError if `target` is too small (the
+ *   message says what it needs; nothing was written)
+ * @throws TarspoutError ERR_TAR_NAME, ERR_TAR_SIZE or ERR_TAR_FIELD if no tar format can hold the
+ *   entry; the message names every reason, `field` the first
  */
 export function encodeHeader(entry: Entry): Uint8Array
 export function encodeHeader(entry: Entry, target: Uint8Array, offset?: number): number

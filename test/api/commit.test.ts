@@ -71,7 +71,8 @@ const BODIES: Record<string, (bytes: Buffer) => Body> = {
   string: (bytes) => bytes.toString(),
   Buffer: (bytes) => bytes,
   Uint8Array: (bytes) => new Uint8Array(bytes),
-  'a view of a part': (bytes) => new Uint8Array(Buffer.concat([Buffer.from('..'), bytes])).subarray(2),
+  'a view of a part': (bytes) =>
+    new Uint8Array(Buffer.concat([Buffer.from('..'), bytes])).subarray(2),
   Uint8ClampedArray: (bytes) => new Uint8ClampedArray(bytes),
   Int8Array: (bytes) => new Int8Array(bytes),
   DataView: (bytes) => new DataView(new Uint8Array(bytes).buffer),
@@ -153,9 +154,15 @@ test('entries of all kinds keep the order of the calls, in runs of any length', 
   const entries = await sent(t, async (commit) => {
     for (let i = 0; i < 4000; ) {
       const kind = random.pick(kinds)
-      for (const stop = Math.min(4000, i + 1 + random.below(random.pick([3, 40, 300]))); i < stop; i++) {
-        const size = kind === 'large' ? 1025 + random.below(30_000) : random.below(random.pick([200, 1025]))
-        const name = kind === 'folder' ? `d/${i}` : kind === 'long name' ? `${i}-`.padEnd(130, 'n') : `${i}`
+      for (
+        const stop = Math.min(4000, i + 1 + random.below(random.pick([3, 40, 300])));
+        i < stop;
+        i++
+      ) {
+        const size =
+          kind === 'large' ? 1025 + random.below(30_000) : random.below(random.pick([200, 1025]))
+        const name =
+          kind === 'folder' ? `d/${i}` : kind === 'long name' ? `${i}-`.padEnd(130, 'n') : `${i}`
         const data = whole.subarray(i % 1000, (i % 1000) + size)
         const isRead = kind === 'read' && i % 4 === 0
         const body = kind === 'text' ? 't'.repeat(size) : isRead ? [data] : data
@@ -175,7 +182,8 @@ test('entries of all kinds keep the order of the calls, in runs of any length', 
   )
   for (const { name, body } of entries) {
     const from = Number.parseInt(name.replace('d/', ''), 10) % 1000
-    const isText = body.length > 0 && body[0] === 't'.charCodeAt(0) && body.every((byte) => byte === body[0])
+    const isText =
+      body.length > 0 && body[0] === 't'.charCodeAt(0) && body.every((byte) => byte === body[0])
     t.true(isText || body.equals(whole.subarray(from, from + body.length)), name)
   }
 })
@@ -206,8 +214,8 @@ test('commits handed over together with one that is taken back keep their memory
     for (let i = 0; i < count; i++) commit.add(`${name}-${i}`, Buffer.alloc(10 << 10, name))
     return commit
   }
-  // The first one is handed over by itself and fills a chunk of memory; the one taken back begins in that of those before it, and
-  // ends in another.
+  // The first one is handed over by itself and fills a chunk of memory; the one taken back begins
+  // in that of those before it, and ends in another.
   const counts = { first: 24, second: 1, third: 1, last: 100 }
   const ended = [send('first', 24).end(), send('second', 1).end(), send('third', 1).end()]
   send('aborted', 40).abort()
@@ -219,7 +227,10 @@ test('commits handed over together with one that is taken back keep their memory
   t.deepEqual(
     archives.map(({ entries }) => entries.map(({ name, hash }) => `${name} ${hash}`)),
     Object.entries(counts).map(([name, count]) =>
-      Array.from({ length: count }, (_, i) => `${name}-${i} ${hashOf(Buffer.alloc(10 << 10, name))}`),
+      Array.from(
+        { length: count },
+        (_, i) => `${name}-${i} ${hashOf(Buffer.alloc(10 << 10, name))}`,
+      ),
     ),
   )
 })
@@ -375,7 +386,10 @@ test('header fields are written as given, and have the defaults the documentatio
       { mode: 0o600, uid: 0, gid: 0, uname: '', gname: '', pax: null },
     )
     t.true(
-      mtime && mtime.getTime() >= before && mtime.getTime() <= after && mtime.getTime() % 1000 === 0,
+      mtime &&
+        mtime.getTime() >= before &&
+        mtime.getTime() <= after &&
+        mtime.getTime() % 1000 === 0,
       name,
     )
   }
@@ -451,7 +465,10 @@ const REFUSED: Record<string, [call: (commit: Commit) => unknown, code: string]>
   'a body of a wrong type': [(c) => c.add('b', 5 as unknown as string), 'TypeError'],
   'a null body': [(c) => c.add('b', null as unknown as string), 'TypeError'],
   'a body shorter than its size': [(c) => c.add('b', 'x', { size: 2 }), 'ERR_TAR_SIZE'],
-  'a body longer than its size': [(c) => c.add('b', pattern(20_000), { size: 19_999 }), 'ERR_TAR_SIZE'],
+  'a body longer than its size': [
+    (c) => c.add('b', pattern(20_000), { size: 19_999 }),
+    'ERR_TAR_SIZE',
+  ],
   'a size without a body': [(c) => c.add('b', undefined, { size: 1 }), 'ERR_TAR_SIZE'],
   'a negative size': [(c) => c.add('b', [], { size: -1 }), 'ERR_TAR_SIZE'],
   'a size of half a byte': [(c) => c.add('b', [], { size: 0.5 }), 'RangeError'],
@@ -464,7 +481,10 @@ const REFUSED: Record<string, [call: (commit: Commit) => unknown, code: string]>
     'ERR_TAR_BODY',
   ],
   'a mode of 13 bits': [(c) => c.add('b', 'x', { mode: 0o10000 }), 'ERR_TAR_FIELD'],
-  'a mode of a wrong type': [(c) => c.add('b', 'x', { mode: '600' as unknown as number }), 'TypeError'],
+  'a mode of a wrong type': [
+    (c) => c.add('b', 'x', { mode: '600' as unknown as number }),
+    'TypeError',
+  ],
   'a time of a wrong type': [(c) => c.add('b', 'x', { mtime: 5 as unknown as Date }), 'TypeError'],
   'an invalid time': [(c) => c.add('b', 'x', { mtime: new Date(Number.NaN) }), 'RangeError'],
   'a negative owner': [(c) => c.add('b', 'x', { uid: -1 }), 'ERR_TAR_FIELD'],
@@ -475,8 +495,14 @@ const REFUSED: Record<string, [call: (commit: Commit) => unknown, code: string]>
   ],
   'options of a wrong type': [(c) => c.add('b', 'x', 5 as unknown as EntryOptions), 'TypeError'],
   'null options': [(c) => c.add('b', 'x', null as unknown as EntryOptions), 'TypeError'],
-  'options that do not exist': [(c) => c.add('b', 'x', { modes: 1 } as unknown as EntryOptions), 'TypeError'],
-  'a type of entry': [(c) => c.add('b', '', { type: 'directory' } as unknown as EntryOptions), 'TypeError'],
+  'options that do not exist': [
+    (c) => c.add('b', 'x', { modes: 1 } as unknown as EntryOptions),
+    'TypeError',
+  ],
+  'a type of entry': [
+    (c) => c.add('b', '', { type: 'directory' } as unknown as EntryOptions),
+    'TypeError',
+  ],
   'a body that fails while it is gathered': [
     async (c) => {
       c.add('b', failing())
@@ -669,7 +695,8 @@ test('the name of an entry that was refused is not taken', async (t) => {
   t.is(await outcome(() => commit.add('b', 5 as unknown as string)), 'TypeError')
   t.is(await outcome(() => commit.add('c', 'x', { mode: -1 })), 'ERR_TAR_FIELD')
   t.is(await outcome(() => commit.add('d/e', 'x', { uid: -1 })), 'ERR_TAR_FIELD')
-  for (const name of ['a/b', 'b/c', 'c/d', 'd']) t.is(await outcome(() => commit.add(name, 'x')), 'ok', name)
+  for (const name of ['a/b', 'b/c', 'c/d', 'd'])
+    t.is(await outcome(() => commit.add(name, 'x')), 'ok', name)
 })
 
 test('a gathered body that fails costs its entry only, told by ready()', async (t) => {
@@ -914,7 +941,10 @@ test('a piece that comes as its commit is aborted is not sent with the next one'
     if (options?.size !== 500_000) {
       answer = undefined
       await until('the source is asked again', () => answer !== undefined)
-      ;(answer as unknown as (step: IteratorResult<string>) => void)({ done: true, value: undefined })
+      ;(answer as unknown as (step: IteratorResult<string>) => void)({
+        done: true,
+        value: undefined,
+      })
     }
     for (let tick = 0; tick < ticks; tick++) await null
     commit.abort()
@@ -1158,7 +1188,9 @@ test('an archive is sent to its end wherever the last of it that is handed over 
 
 type Situation = { spout: Spout; commit: Commit; finish(): Promise<unknown> }
 
-const never = () => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }) })
+const never = () => ({
+  [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }),
+})
 
 /** Brings a commit into each state; finish() ends what is still pending. */
 const STATES: Record<string, (t: ExecutionContext) => Promise<Situation>> = {

@@ -26,7 +26,13 @@ const NAMES = [
   'reader:back',
   'writer:foreign',
 ]
-type Message = { path: string; archive?: number; attempts?: number; blockedMs?: number; error?: Error }
+type Message = {
+  path: string
+  archive?: number
+  attempts?: number
+  blockedMs?: number
+  error?: Error
+}
 
 /** What is published about a FIFO, as [name, message], from here on. */
 function published(t: ExecutionContext, fifo: TestFifo): [string, Message][] {
@@ -51,7 +57,10 @@ test('each delivered archive is published before its end() settles, with the fac
     const commit = spout.beginCommit()
     commit.add('a', 'a')
     const { archive, attempts, blockedMs } = await commit.end()
-    t.deepEqual(heard.at(-1), ['archive:delivered', { path: fifo.path, archive, attempts, blockedMs }])
+    t.deepEqual(heard.at(-1), [
+      'archive:delivered',
+      { path: fifo.path, archive, attempts, blockedMs },
+    ])
     t.is(heard.length, i)
   }
 })
@@ -78,7 +87,11 @@ test('an archive that is sent again is published with its attempts', async (t) =
   t.true(attempts >= 2)
   t.deepEqual(
     again.map(([, message]) => message),
-    Array.from({ length: attempts - 1 }, (_, i) => ({ path: fifo.path, archive: 1, attempts: i + 2 })),
+    Array.from({ length: attempts - 1 }, (_, i) => ({
+      path: fifo.path,
+      archive: 1,
+      attempts: i + 2,
+    })),
   )
   t.is(spout.stats().replays, attempts - 1)
 })
@@ -153,7 +166,8 @@ test('another writer that stays is published once its bytes are between ours', a
   const reader = new HeldReader(t, fifo.path)
   const spout = await spoutFor(t, fifo, { connection: 'persistent' })
   const send = async () => {
-    const before = spout.stats().bytesWritten // what is in the pipe the reader may take before anyone looks
+    // what is in the pipe the reader may take before anyone looks
+    const before = spout.stats().bytesWritten
     const commit = spout.beginCommit()
     commit.add('a', 'a')
     const ended = commit.end()

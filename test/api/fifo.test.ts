@@ -3,7 +3,16 @@ import { once } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { type FifoWriter, openFifo } from 'tarspout'
-import { Cat, fifoFor, HeldReader, outcome, pattern, runScript, until, writerFor } from './support.js'
+import {
+  Cat,
+  fifoFor,
+  HeldReader,
+  outcome,
+  pattern,
+  runScript,
+  until,
+  writerFor,
+} from './support.js'
 
 /** Whether a promise settles within some turns of the event loop. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
@@ -42,7 +51,11 @@ for (const zeroCopy of [false, true]) {
         expected.push(bytes, bytes, bytes)
         writer.write(bytes)
         writer.write(new Uint8Array(bytes))
-        const more = writer.write([bytes.subarray(0, half), new Uint8Array(0), bytes.subarray(half)])
+        const more = writer.write([
+          bytes.subarray(0, half),
+          new Uint8Array(0),
+          bytes.subarray(half),
+        ])
         if (!more) await writer.drained()
       }
     }
@@ -209,7 +222,10 @@ test('openFifo() waits for a reader, and is open when there is one', async (t) =
   await writer.close()
   t.is((await cat.bytes).toString(), 'x')
   const { waitingForReaderMs } = writer.stats()
-  t.true(waitingForReaderMs > 0 && waitingForReaderMs <= elapsed, `${waitingForReaderMs} of ${elapsed} ms`)
+  t.true(
+    waitingForReaderMs > 0 && waitingForReaderMs <= elapsed,
+    `${waitingForReaderMs} of ${elapsed} ms`,
+  )
 })
 
 test('readerTimeoutMs ends the wait for a reader, and the next openFifo() begins anew at once', async (t) => {
@@ -280,7 +296,8 @@ test('a reader that leaves with bytes unread breaks the FIFO: every wait rejects
   t.is(await outcome(() => writerFor(t, fifo)), 'ok')
 })
 
-// In a process that starts no others: one that is being started has copies of both ends for a moment.
+// In a process that starts no others: one that is being started has copies of both ends for a
+// moment.
 test('what is written as the reader leaves reaches no other one, and close() does not wait for one', async (t) => {
   const fifo = fifoFor(t)
   const script = `
@@ -317,9 +334,13 @@ test('what is written as the reader leaves reaches no other one, and close() doe
 
 test('a reader killed in the middle is told by close()', async (t) => {
   const fifo = fifoFor(t)
-  const stopped = spawn('sh', ['-c', 'exec 3<"$0"; echo open; read -r line <&3; kill -9 $$', fifo.path], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const stopped = spawn(
+    'sh',
+    ['-c', 'exec 3<"$0"; echo open; read -r line <&3; kill -9 $$', fifo.path],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
   t.teardown(() => stopped.kill('SIGKILL'))
   const writer = await writerFor(t, fifo)
   writer.write(Buffer.concat([Buffer.from('line\n'), pattern(100_000)]))
@@ -406,7 +427,10 @@ test('several FIFOs do not hold each other up', async (t) => {
         if (round % 3 === i % 3) await writer.consumed()
       }
       await writer.close()
-      const rounds = Array.from({ length: 10 }, (_, round) => [Buffer.of(i), body.subarray(round * 1000)])
+      const rounds = Array.from({ length: 10 }, (_, round) => [
+        Buffer.of(i),
+        body.subarray(round * 1000),
+      ])
       return (await cat.bytes).equals(Buffer.concat(rounds.flat()))
     }),
   )
@@ -453,7 +477,14 @@ test('stats() at each step are what happened', async (t) => {
 
   writer.write(pattern(1000))
   await until('it is in the pipe', () => writer.stats().pipeOccupancy === 1000)
-  const one = { bytesWritten: 1000, bytesConsumed: 0, bytesQueued: 0, writes: 1, shortWrites: 0, eagain: 0 }
+  const one = {
+    bytesWritten: 1000,
+    bytesConsumed: 0,
+    bytesQueued: 0,
+    writes: 1,
+    shortWrites: 0,
+    eagain: 0,
+  }
   t.like(writer.stats(), { ...one, state: 'sending' })
 
   writer.write(pattern(200_000))
@@ -475,7 +506,13 @@ test('stats() at each step are what happened', async (t) => {
   const elapsed = performance.now() - stalled
   const done = writer.stats()
   t.like(done, {
-    ...{ bytesWritten: 201_000, bytesConsumed: 201_000, bytesQueued: 0, bytesRetained: 0, pipeOccupancy: 0 },
+    ...{
+      bytesWritten: 201_000,
+      bytesConsumed: 201_000,
+      bytesQueued: 0,
+      bytesRetained: 0,
+      pipeOccupancy: 0,
+    },
     ...{ opens: 1, epipe: 0, replays: 0, state: 'idle', hasReader: true },
   })
   t.true(done.blockedMs >= 29 && done.blockedMs <= elapsed, `${done.blockedMs} of ${elapsed} ms`)
@@ -483,7 +520,12 @@ test('stats() at each step are what happened', async (t) => {
   t.true(p50 <= p99 && p99 <= max && max >= 29 && max <= done.blockedMs, `${p50} ${p99} ${max}`)
 
   await writer.close()
-  t.like(writer.stats(), { state: 'closed', hasReader: false, bytesWritten: 201_000, pipeOccupancy: 0 })
+  t.like(writer.stats(), {
+    state: 'closed',
+    hasReader: false,
+    bytesWritten: 201_000,
+    pipeOccupancy: 0,
+  })
 })
 
 test('pipeCapacity is what the kernel granted', async (t) => {

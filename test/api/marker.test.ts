@@ -22,7 +22,11 @@ async function sent(
   fills: readonly ((commit: Commit) => unknown)[],
 ) {
   const fifo = fifoFor(t)
-  const spout = await spoutFor(t, fifo, { connection: 'persistent', markerName: 'marker', ...options })
+  const spout = await spoutFor(t, fifo, {
+    connection: 'persistent',
+    markerName: 'marker',
+    ...options,
+  })
   const cat = new Cat(t, fifo.path)
   const receipts = []
   for (const fill of fills) {
@@ -38,7 +42,9 @@ async function sent(
     const end = bytes.indexOf(Buffer.alloc(1024), start) + 1024
     const aligned = start + Math.ceil((end - start) / 512) * 512
     const entries = await readArchive(bytes.subarray(start, aligned))
-    archives.push(entries.map(({ name, body }) => [name, body.length > 20 ? body.length : body.toString()]))
+    archives.push(
+      entries.map(({ name, body }) => [name, body.length > 20 ? body.length : body.toString()]),
+    )
     start = aligned
   }
   return { archives, receipts, bytes, spout }
@@ -143,7 +149,8 @@ for (const generation of generations) {
         commit.add(`${i}`, `${i}`)
         commit.addMarker(`${i}`.repeat(i + 1))
         ends.push(commit.end())
-        // A marker of its own waits for its data, and the next commit for it; the last one's is sent by close().
+        // A marker of its own waits for its data, and the next commit for it; the last one's is
+        // sent by close().
         if (markerArchive === 'separate' && i < 4) await ends[i]
       }
       await spout.close()
@@ -189,7 +196,9 @@ test("a name that begins with the marker's is refused, on both ways into an arch
 })
 
 test('without markerName such names are files like any', async (t) => {
-  const { archives } = await sent(t, { markerName: undefined }, [(commit) => commit.add('marker', 'x')])
+  const { archives } = await sent(t, { markerName: undefined }, [
+    (commit) => commit.add('marker', 'x'),
+  ])
   t.deepEqual(archives, [[['marker', 'x']]])
 })
 
@@ -207,7 +216,11 @@ test('a separate marker is not sent when its data could not be delivered', async
   const fifo = fifoFor(t)
   const closing = ['--close-at', '700', '--close-times', '1', '--reopen-us', '20000']
   const reader = standInFor(t, fifo, 'B', ...closing, '--backoff-ms', '1', '--backoff-max-ms', '1')
-  const spout = await spoutFor(t, fifo, { markerName: 'marker', markerArchive: 'separate', maxAttempts: 1 })
+  const spout = await spoutFor(t, fifo, {
+    markerName: 'marker',
+    markerArchive: 'separate',
+    maxAttempts: 1,
+  })
   const lost = spout.beginCommit()
   lost.add('lost', Buffer.alloc(5000))
   lost.addMarker('too far')
@@ -216,13 +229,18 @@ test('a separate marker is not sent when its data could not be delivered', async
   next.add('next', 'next')
   await next.end()
   await spout.close()
-  const names = wholeOf(await reader.stop()).flatMap(({ entries }) => entries.map(({ name }) => name))
+  const names = wholeOf(await reader.stop()).flatMap(({ entries }) =>
+    entries.map(({ name }) => name),
+  )
   t.true(names.includes('next'))
   t.false(names.includes('marker'))
 })
 
 test('a commit that is aborted or failed leaves no marker', async (t) => {
-  const { archives } = await sent(t, {}, [(commit) => commit.add('a', 'a'), (commit) => commit.add('b', 'b')])
+  const { archives } = await sent(t, {}, [
+    (commit) => commit.add('a', 'a'),
+    (commit) => commit.add('b', 'b'),
+  ])
   t.deepEqual(archives, [[['a', 'a']], [['b', 'b']]])
   const fifo = fifoFor(t)
   const spout = await spoutFor(t, fifo, { markerName: 'marker' })

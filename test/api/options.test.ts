@@ -3,7 +3,16 @@ import { chmodSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } fr
 import { join } from 'node:path'
 import test from 'ava'
 import { type FifoOptions, openFifo, openSpout, type RunOptions, type SpoutOptions } from 'tarspout'
-import { Cat, fifoFor, HeldReader, outcome, packageFolder, runScript, spoutFor, until } from './support.js'
+import {
+  Cat,
+  fifoFor,
+  HeldReader,
+  outcome,
+  packageFolder,
+  runScript,
+  spoutFor,
+  until,
+} from './support.js'
 
 /** Values of a wrong type, and of the right one but out of range. */
 const KINDS = {
@@ -13,7 +22,11 @@ const KINDS = {
     range: [0, -1, 1.5, Number.NaN, Number.NEGATIVE_INFINITY, 2 ** 53],
     good: [1, 2 ** 53 - 1, Number.POSITIVE_INFINITY, undefined],
   },
-  pipe: { type: ['1', null], range: [4095, 0, -1, 4096.5, Number.NaN], good: [4096, 2 ** 40, undefined] },
+  pipe: {
+    type: ['1', null],
+    range: [4095, 0, -1, 4096.5, Number.NaN],
+    good: [4096, 2 ** 40, undefined],
+  },
   count: {
     type: ['1', null, true],
     range: [0, -1, 1.5, Number.NaN],
@@ -37,7 +50,10 @@ const choice = (...good: string[]) => ({
   good: [...good, undefined],
 })
 
-const SPOUT_OPTIONS: Record<keyof SpoutOptions, { type: unknown[]; range: unknown[]; good: unknown[] }> = {
+const SPOUT_OPTIONS: Record<
+  keyof SpoutOptions,
+  { type: unknown[]; range: unknown[]; good: unknown[] }
+> = {
   path: KINDS.path,
   connection: choice('per-archive', 'persistent'),
   confirm: choice('read', 'committed'),
@@ -79,7 +95,11 @@ test('openSpout() takes good options, and refuses wrong ones before anything is 
       t.is(await outcome(() => openSpout({ path, [name]: value })), 'TypeError', shown(name, value))
     }
     for (const value of range) {
-      t.is(await outcome(() => openSpout({ path, [name]: value })), 'RangeError', shown(name, value))
+      t.is(
+        await outcome(() => openSpout({ path, [name]: value })),
+        'RangeError',
+        shown(name, value),
+      )
     }
     for (const value of good) {
       // Had one of the calls before opened anything, this would find the FIFO busy.
@@ -105,7 +125,8 @@ test('openFifo() takes good options, and refuses wrong ones before anything is o
       await fifo.close()
     }
   }
-  for (const value of KINDS.path.type) t.is(await outcome(() => openFifo(value as string)), 'TypeError')
+  for (const value of KINDS.path.type)
+    t.is(await outcome(() => openFifo(value as string)), 'TypeError')
   for (const value of KINDS.path.range) t.is(await outcome(() => openFifo(value)), 'RangeError')
 })
 
@@ -159,7 +180,11 @@ test('options that are no object are a TypeError', async (t) => {
   const { path } = fifoFor(t)
   for (const wrong of [null, 5, 'path', true]) {
     t.is(await outcome(() => openSpout(wrong as unknown as SpoutOptions)), 'TypeError', `${wrong}`)
-    t.is(await outcome(() => openFifo(path, wrong as unknown as FifoOptions)), 'TypeError', `${wrong}`)
+    t.is(
+      await outcome(() => openFifo(path, wrong as unknown as FifoOptions)),
+      'TypeError',
+      `${wrong}`,
+    )
   }
 })
 
@@ -185,7 +210,10 @@ const PLACES: Record<
     (path) => symlinkSync(`${path}-gone`, path),
     { code: 'ENOENT', errno: -2, syscall: 'open' },
   ],
-  'a link to itself': [(path) => symlinkSync(path, path), { code: 'ELOOP', errno: -40, syscall: 'open' }],
+  'a link to itself': [
+    (path) => symlinkSync(path, path),
+    { code: 'ELOOP', errno: -40, syscall: 'open' },
+  ],
   'a plain file': [(path) => writeFileSync(path, 'kept'), { code: 'ERR_FIFO_NOT_A_FIFO' }],
   'a folder': [(path) => mkdirSync(path), { code: 'ERR_FIFO_NOT_A_FIFO' }],
   'a device': [(path) => symlinkSync('/dev/null', path), { code: 'ERR_FIFO_NOT_A_FIFO' }],
@@ -235,7 +263,10 @@ test('the default path is out in PFS_DIR, and in /pfs without it', async (t) => 
   t.is((await cat.bytes).length, 2048)
 })
 
-/** A script's beginning: it gives up root's rights, which would open anything, once everything is loaded. */
+/**
+ * A script's beginning: it gives up root's rights, which would open anything, once everything is
+ * loaded.
+ */
 const asNobody = `
   import { openFifo, openSpout } from 'tarspout'
   if (process.getuid() === 0) {

@@ -148,7 +148,12 @@ test('maxBytes ends an archive with the entry that reaches it, header and paddin
     [1, 1],
   ] as const) {
     told.archives.length = 0
-    await spout.run(upTo(12), { ...options, maxBytes, maxDelayMs: 10_000, onDelivered: told.onDelivered })
+    await spout.run(upTo(12), {
+      ...options,
+      maxBytes,
+      maxDelayMs: 10_000,
+      onDelivered: told.onDelivered,
+    })
     t.deepEqual(
       told.archives.map((items) => items.length),
       Array(12 / length).fill(length),
@@ -171,7 +176,11 @@ test('maxDelayMs ends an archive whose source waits for the acknowledgement', as
     }
   }
   const began = performance.now()
-  const summary = await spout.run(source(), { toEntry, maxDelayMs: 20, onDelivered: () => acknowledged() })
+  const summary = await spout.run(source(), {
+    toEntry,
+    maxDelayMs: 20,
+    onDelivered: () => acknowledged(),
+  })
   t.is(summary.archives, 4)
   t.true(performance.now() - began >= 4 * 19)
   t.is(namesIn(await finish()).length, 4)
@@ -255,7 +264,10 @@ const REFUSED: Record<string, [entry: (item: number) => RunEntry, code: string]>
   'a size': [(item) => ({ ...toEntry(item), size: 1 }), 'ERR_TAR_SIZE'],
   'a body': [(item) => ({ ...toEntry(item), data: 5 as unknown as Body }), 'TypeError'],
   'a field': [(item) => ({ ...toEntry(item), uid: -1 }), 'ERR_TAR_FIELD'],
-  'a field that does not exist': [(item) => ({ ...toEntry(item), modes: 1 }) as RunEntry, 'TypeError'],
+  'a field that does not exist': [
+    (item) => ({ ...toEntry(item), modes: 1 }) as RunEntry,
+    'TypeError',
+  ],
   'a number': [() => 5 as unknown as RunEntry, 'TypeError'],
   'a gathered body': [(item) => ({ ...toEntry(item), data: failing() }), 'ERR_TAR_BODY'],
 }
@@ -278,7 +290,8 @@ for (const [where, limits] of Object.entries(LIMITS)) {
     const rejected: [number, string][] = []
     await spout.run(slowly(upTo(count)), {
       ...limits,
-      toEntry: (item) => (isRefused(item) ? (kinds[Math.floor(item / 5)]?.[0](item) ?? null) : toEntry(item)),
+      toEntry: (item) =>
+        isRefused(item) ? (kinds[Math.floor(item / 5)]?.[0](item) ?? null) : toEntry(item),
       onDelivered: told.onDelivered,
       onRejected: (item, error) => {
         rejected.push([item, (error as { code?: string }).code ?? (error as Error).name])
@@ -500,7 +513,10 @@ test('onDelivered is awaited: the next call comes after it', async (t) => {
   t.deepEqual(order, upTo(20))
 })
 
-const ABORTS: Record<string, (spout: Spout, end: AbortController) => [code: string, closed: unknown]> = {
+const ABORTS: Record<
+  string,
+  (spout: Spout, end: AbortController) => [code: string, closed: unknown]
+> = {
   'its signal aborts': (_, end) => ['AbortError', end.abort('enough')],
   'its spout is closed': (spout) => ['ERR_STATE', spout.close().catch(() => {})],
 }
@@ -545,7 +561,12 @@ for (const [what, stop] of Object.entries(ABORTS)) {
     const told = new Acknowledged<number>()
     const source = new Watched(slowly(upTo(1_000_000)))
     const ran = outcome(() =>
-      spout.run(source, { toEntry, maxEntries: 10, maxDelayMs: 10_000, onDelivered: told.onDelivered }),
+      spout.run(source, {
+        toEntry,
+        maxEntries: 10,
+        maxDelayMs: 10_000,
+        onDelivered: told.onDelivered,
+      }),
     )
     const archive = archiveSize(...upTo(10).map((item) => `body of ${item}`.length))
     await reader.take(archive)
@@ -654,7 +675,11 @@ for (const hasReader of [false, true]) {
         const fifo = fifoFor(t)
         if (hasReader) new HeldReader(t, fifo.path)
         const highWaterMark = 200_000
-        const spout = await spoutFor(t, fifo, { highWaterMark, pipeSize: 65_536, connection: 'persistent' })
+        const spout = await spoutFor(t, fifo, {
+          highWaterMark,
+          pipeSize: 65_536,
+          connection: 'persistent',
+        })
         let pulled = 0
         function* source() {
           for (;;) yield pulled++
@@ -750,5 +775,8 @@ test('fields beside name and data are the options of add()', async (t) => {
   await spout.close()
   const [a, b] = await readArchive(await cat.bytes)
   t.like(a, { name: 'a', header: { size: 2, mode: 0o640, mtime, uid: 1, gid: 2 } })
-  t.like(b, { name: 'b', header: { size: 1, mode: 0o644, uname: 'someone', pax: { comment: 'c' } } })
+  t.like(b, {
+    name: 'b',
+    header: { size: 1, mode: 0o644, uname: 'someone', pax: { comment: 'c' } },
+  })
 })

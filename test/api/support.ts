@@ -203,7 +203,10 @@ export function archiveSize(...sizes: number[]): number {
   return sizes.reduce((sum, size) => sum + 512 + Math.ceil(size / 512) * 512, 1024)
 }
 
-/** The code a call ends with: of what it throws or rejects with (a class's name where there is none), or 'ok'. */
+/**
+ * The code a call ends with: of what it throws or rejects with (a class's name where there is
+ * none), or 'ok'.
+ */
 export async function outcome(call: () => unknown): Promise<string> {
   try {
     await call()
@@ -231,12 +234,14 @@ export function runScript(script: string, env: NodeJS.ProcessEnv = {}, ...words:
 }
 
 /**
- * The commits a reader took for whole, without empty ones, and without what was sent again right behind, an archive or a pair: readers
- * that come and go (A and B) can cost that when the machine is slow, as a receipt's `attempts` tells.
+ * The commits a reader took for whole, without empty ones, and without what was sent again right
+ * behind, an archive or a pair: readers that come and go (A and B) can cost that when the machine
+ * is slow, as a receipt's `attempts` tells.
  */
 export function wholeOf(commits: readonly FinishedCommit[]): FinishedCommit[] {
   const whole = commits.filter(({ complete, entries }) => complete && entries.length > 0)
-  const isAgain = (i: number, back: number) => isDeepStrictEqual(whole[i]?.entries, whole[i - back]?.entries)
+  const isAgain = (i: number, back: number) =>
+    isDeepStrictEqual(whole[i]?.entries, whole[i - back]?.entries)
   const isOfPair = (i: number) => isAgain(i, 2) && (isAgain(i - 1, 2) || isAgain(i + 1, 2))
   return whole.filter((_, i) => !isAgain(i, 1) && !isOfPair(i))
 }

@@ -11,7 +11,12 @@ import { finished, pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
-import { createFifoWriteStream, type FifoWriteStream, type FifoWriteStreamOptions, openFifo } from 'tarspout'
+import {
+  createFifoWriteStream,
+  type FifoWriteStream,
+  type FifoWriteStreamOptions,
+  openFifo,
+} from 'tarspout'
 import { ByteReader } from '../byte-reader.js'
 import { makeFifo } from '../fifo.js'
 
@@ -68,8 +73,14 @@ async function stalled(stream: FifoWriteStream): Promise<void> {
 const closing = (stream: FifoWriteStream) =>
   new Promise<void>((resolve) => void stream.once('close', resolve))
 
-/** What a Node process prints and how it ends. The package is there as `tarspout`, the path as process.argv[1]. */
-async function inChild(script: string, path: string): Promise<{ code: number | null; out: string }> {
+/**
+ * What a Node process prints and how it ends. The package is there as `tarspout`, the path as
+ * process.argv[1].
+ */
+async function inChild(
+  script: string,
+  path: string,
+): Promise<{ code: number | null; out: string }> {
   const child = spawn(process.execPath, ['--input-type=module', '-e', script, path], { cwd: root })
   child.stderr.pipe(process.stderr)
   let out = ''
@@ -206,7 +217,10 @@ test('with a stalled reader the source stops: highWaterMark, the pipe, and one c
   t.true(stream.bytesWritten <= PIPE_BYTES)
   t.true(stream.writableNeedDrain)
   t.true(stream.writableLength < 2 * CHUNK_BYTES + SMALL.highWaterMark)
-  t.true(produced <= PIPE_BYTES + SMALL.highWaterMark + 3 * CHUNK_BYTES, `${produced} bytes produced`)
+  t.true(
+    produced <= PIPE_BYTES + SMALL.highWaterMark + 3 * CHUNK_BYTES,
+    `${produced} bytes produced`,
+  )
   const all = reader.rest()
   await piped
   t.is((await all).length, stream.bytesWritten)
@@ -376,7 +390,10 @@ function lonely(t: ExecutionContext, options: FifoWriteStreamOptions): Made {
 }
 
 // Each state a stream can be destroyed in.
-const STATES: Record<string, (t: ExecutionContext, options: FifoWriteStreamOptions) => Promise<Made>> = {
+const STATES: Record<
+  string,
+  (t: ExecutionContext, options: FifoWriteStreamOptions) => Promise<Made>
+> = {
   async new(t, options) {
     return lonely(t, options)
   },
@@ -473,7 +490,8 @@ test('one stream after the other: a reader that opens again for each gets each a
   t.deepEqual((await lines).trim().split('\n').map(Number), sizes)
 })
 
-// Memory is given back at the close, not when V8 collects what is left, of which it does not know what it holds.
+// Memory is given back at the close, not when V8 collects what is left, of which it does not know
+// what it holds.
 test('streams that were closed hold no memory, collected or not', async (t) => {
   const script = `
     import { createFifoWriteStream } from 'tarspout'
@@ -493,7 +511,9 @@ test('streams that were closed hold no memory, collected or not', async (t) => {
     const before = await use(20)
     console.log(JSON.stringify({ grown: (await use(200)) - before, closed: streams.every(({ closed }) => closed) }))`
   const path = pathOf(t)
-  const reader = spawn('sh', ['-c', 'while :; do cat "$0" > /dev/null; done', path], { detached: true })
+  const reader = spawn('sh', ['-c', 'while :; do cat "$0" > /dev/null; done', path], {
+    detached: true,
+  })
   t.teardown(() => process.kill(-(reader.pid as number), 'SIGKILL'))
   const { code, out } = await inChild(script, path)
   t.is(code, 0)

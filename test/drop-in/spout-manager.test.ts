@@ -39,10 +39,17 @@ function made(t: ExecutionContext, options: SpoutManagerOptions = {}): Made & { 
 }
 
 /** The names in each commit, those of incomplete ones marked. */
-async function namesOf({ spout, reader }: { spout: SpoutManager; reader: StandIn }): Promise<string[]> {
+async function namesOf({
+  spout,
+  reader,
+}: {
+  spout: SpoutManager
+  reader: StandIn
+}): Promise<string[]> {
   await spout.close()
   return (await reader.stop()).map(
-    ({ entries, complete }) => entries.map(({ name }) => name).join(' ') + (complete ? '' : ' INCOMPLETE'),
+    ({ entries, complete }) =>
+      entries.map(({ name }) => name).join(' ') + (complete ? '' : ' INCOMPLETE'),
   )
 }
 
@@ -57,16 +64,18 @@ function oldStream(parts: readonly Buffer[]): NodeJS.ReadableStream {
 }
 
 const half = (bytes: Buffer): Buffer[] => [bytes.subarray(0, 1000), bytes.subarray(1000)]
-const SOURCES: Record<string, (bytes: Buffer) => Parameters<SpoutCommit['putFileFromFileobj']>[2]> = {
-  node: (bytes) => Readable.from(half(bytes)),
-  web: (bytes) => new Blob([Uint8Array.from(bytes)]).stream() as unknown as AsyncIterable<Uint8Array>,
-  old: (bytes) => oldStream(half(bytes)),
-  async: async function* (bytes) {
-    yield* half(bytes)
-  },
-  array: (bytes) => half(bytes),
-  bytes: (bytes) => bytes,
-}
+const SOURCES: Record<string, (bytes: Buffer) => Parameters<SpoutCommit['putFileFromFileobj']>[2]> =
+  {
+    node: (bytes) => Readable.from(half(bytes)),
+    web: (bytes) =>
+      new Blob([Uint8Array.from(bytes)]).stream() as unknown as AsyncIterable<Uint8Array>,
+    old: (bytes) => oldStream(half(bytes)),
+    async: async function* (bytes) {
+      yield* half(bytes)
+    },
+    array: (bytes) => half(bytes),
+    bytes: (bytes) => bytes,
+  }
 
 for (const generation of generations) {
   test(`${generation} commits what is put, from bytes and from any readable, and markers last`, async (t) => {
@@ -75,7 +84,11 @@ for (const generation of generations) {
     t.teardown(() => reader.kill())
     const expected: [string, string][][] = []
     for (const [n, [name, toSource]] of Object.entries(SOURCES).entries()) {
-      const [bytes, read, marker] = [randomBytes(20_000), randomBytes(70_001), Buffer.from(`at ${n}`)]
+      const [bytes, read, marker] = [
+        randomBytes(20_000),
+        randomBytes(70_001),
+        Buffer.from(`at ${n}`),
+      ]
       const receipt = await spout.commit(async (commit) => {
         if (n % 2) await commit.putMarkerFromBytes(marker)
         else await commit.putMarkerFromFileobj(marker.length, toSource(marker))
@@ -226,7 +239,10 @@ const FAILURES: Record<
     (commit) => commit.putMarkerFromFileobj(5, Readable.from(['four'])),
     'ERR_TAR_SIZE',
   ],
-  'a marker that is none': [(commit) => commit.putMarkerFromBytes(1 as unknown as string), TypeError],
+  'a marker that is none': [
+    (commit) => commit.putMarkerFromBytes(1 as unknown as string),
+    TypeError,
+  ],
 }
 
 for (const [what, [put, expected]] of Object.entries(FAILURES)) {
@@ -503,7 +519,9 @@ test('wrong arguments throw', async (t) => {
     [{ pfsDirectory: '' }, RangeError],
     [{ markerFilename: 'out' }, RangeError],
   ] as const) {
-    t.throws(() => new SpoutManager(options as unknown as SpoutManagerOptions), { instanceOf: expected })
+    t.throws(() => new SpoutManager(options as unknown as SpoutManagerOptions), {
+      instanceOf: expected,
+    })
   }
   const { spout } = make(t)
   await t.throwsAsync(spout.commit('no' as unknown as () => void), { instanceOf: TypeError })

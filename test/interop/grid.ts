@@ -1,4 +1,5 @@
-// The entries every reader is asked about: one archive each, so that a reader that fails fails by itself.
+// The entries every reader is asked about: one archive each, so that a reader that fails fails by
+// itself.
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { type Entry, encodeHeader } from 'tarspout'
 
@@ -25,9 +26,14 @@ const PLAIN = {
 
 function row(about: string, title: string, patch: Partial<Row['entry']>, hole?: number): Row {
   const entry = { ...PLAIN, ...patch }
-  const bodyless = ['link', 'symlink', 'directory', 'fifo', 'character-device', 'block-device'].includes(
-    entry.type ?? '',
-  )
+  const bodyless = [
+    'link',
+    'symlink',
+    'directory',
+    'fifo',
+    'character-device',
+    'block-device',
+  ].includes(entry.type ?? '')
   if (!bodyless && hole === undefined) entry.data ??= 'hello'
   if (hole !== undefined) entry.size = hole
   return hole === undefined ? { about, title, entry } : { about, title, entry, hole }
@@ -41,7 +47,9 @@ export const GRID: Row[] = [
   row('name', '156 + 100 bytes', { name: `${'p'.repeat(156)}/${'t'.repeat(100)}` }),
   row('name', '155 + 101 bytes', { name: `${'p'.repeat(155)}/${'t'.repeat(101)}` }),
   row('name', '200 parts', { name: `${'d/'.repeat(199)}e` }),
-  row('name', '5,000 bytes in parts of 100', { name: `${'p'.repeat(99)}/`.repeat(49) + 'e'.repeat(100) }),
+  row('name', '5,000 bytes in parts of 100', {
+    name: `${'p'.repeat(99)}/`.repeat(49) + 'e'.repeat(100),
+  }),
   row('name', 'not ASCII', { name: 'é/日本/😀' }),
   row('name', 'not ASCII, 102 bytes in 34 characters', { name: '日'.repeat(34) }),
   row('name', 'absolute, 101 bytes', { name: `/${'n'.repeat(100)}` }),
@@ -81,10 +89,17 @@ export const GRID: Row[] = [
   row('type', 'link', { type: 'link', linkname: 'target' }),
   row('type', 'symlink', { type: 'symlink', linkname: 'target' }),
   row('type', 'character-device 1, 3', { type: 'character-device', devmajor: 1, devminor: 3 }),
-  row('type', 'block-device 259, 262144', { type: 'block-device', devmajor: 259, devminor: 262144 }),
+  row('type', 'block-device 259, 262144', {
+    type: 'block-device',
+    devmajor: 259,
+    devminor: 262144,
+  }),
   row('type', 'directory', { type: 'directory', name: 'dir' }),
   row('type', 'directory with a slash', { type: 'directory', name: 'dir/' }),
-  row('type', 'directory, name of 101 bytes and a slash', { type: 'directory', name: `${'d'.repeat(100)}/` }),
+  row('type', 'directory, name of 101 bytes and a slash', {
+    type: 'directory',
+    name: `${'d'.repeat(100)}/`,
+  }),
   row('type', 'fifo', { type: 'fifo' }),
   row('type', 'contiguous-file', { type: 'contiguous-file' }),
   row('pax', 'a comment', { pax: { comment: 'è' } }),

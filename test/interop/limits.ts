@@ -1,4 +1,5 @@
-// What readers are known to make otherwise, each with its reason. Anything else is a failure of the interop test.
+// What readers are known to make otherwise, each with its reason. Anything else is a failure of the
+// interop test.
 import type { Row } from './grid.js'
 
 export interface Limit {

@@ -1,4 +1,5 @@
-// Seven readers, each turned into the same words. What a reader does not tell is undefined and is not compared.
+// Seven readers, each turned into the same words. What a reader does not tell is undefined and is
+// not compared.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -53,7 +54,8 @@ const env = { ...process.env, TZ: 'UTC', LC_ALL: 'C.UTF-8' }
 function run(command: string, ...args: string[]): Buffer {
   const { status, stdout, stderr, error } = spawnSync(command, args, { env, maxBuffer: 1 << 26 })
   if (error) throw error
-  if (status !== 0) throw new Error(`${command} ended with ${status}: ${stderr.toString().slice(0, 300)}`)
+  if (status !== 0)
+    throw new Error(`${command} ended with ${status}: ${stderr.toString().slice(0, 300)}`)
   return stdout
 }
 
@@ -66,7 +68,9 @@ const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex
 const isFile = (row: Row) => ['file', 'contiguous-file'].includes(row.entry.type ?? 'file')
 const hasBody = (row: Row) => isFile(row) && row.hole === undefined
 
-function attempt(read: (archive: Archive) => Found): (archives: Archive[]) => Promise<(Found | Error)[]> {
+function attempt(
+  read: (archive: Archive) => Found,
+): (archives: Archive[]) => Promise<(Found | Error)[]> {
   return async (archives) =>
     archives.map((archive) => {
       try {
@@ -103,7 +107,16 @@ function decimalNs(text: string): bigint {
 // tar -tv of GNU tar and busybox: mode, owner, size or device, time, name and target.
 const LISTED =
   /^(.)(\S{9}) (\S+?)\/(\S+) +(\d+|\d+,\d+) (\d+-\d\d-\d\d \d\d:\d\d(?::\d\d(?:\.\d+)?)?) ([\s\S]*)\n$/
-const LETTERS: Record<string, string> = { '-': '0', h: '1', l: '2', c: '3', b: '4', d: '5', p: '6', C: '7' }
+const LETTERS: Record<string, string> = {
+  '-': '0',
+  h: '1',
+  l: '2',
+  c: '3',
+  b: '4',
+  d: '5',
+  p: '6',
+  C: '7',
+}
 
 interface Listed {
   letter: string
@@ -119,7 +132,8 @@ interface Listed {
 function listed(text: string): Listed {
   const match = LISTED.exec(text)
   if (!match) throw new Error(`a listing of another form: ${text.slice(0, 200)}`)
-  const [, letter = '', letters = '', owner = '', group = '', size = '', time = '', rest = ''] = match
+  const [, letter = '', letters = '', owner = '', group = '', size = '', time = '', rest = ''] =
+    match
   const [name = '', linkname] = rest.split(/ -> | link to /)
   return { letter, mode: modeOf(letters), owner, group, size, time, name, linkname }
 }
@@ -132,7 +146,9 @@ const gnuTar: Reader = {
     const style = ['--quoting-style=literal', '-P', '-tvf', path]
     const numbers = listed(run('tar', '--full-time', '--numeric-owner', ...style).toString())
     const names = listed(run('tar', ...style).toString())
-    const [devmajor, devminor] = numbers.size.includes(',') ? numbers.size.split(',').map(Number) : []
+    const [devmajor, devminor] = numbers.size.includes(',')
+      ? numbers.size.split(',').map(Number)
+      : []
     return {
       name: numbers.name,
       typeflag: LETTERS[numbers.letter],
@@ -160,7 +176,8 @@ const busybox: Reader = {
   read: attempt(({ path, row }) => {
     let archive = path
     if ((row.hole ?? 0) >= BUSYBOX_SIZES) {
-      // It takes the body for the end of the archive and reads on to the end of the file: spare it the hole.
+      // It takes the body for the end of the archive and reads on to the end of the file: spare it
+      // the hole.
       archive = `${path}.short`
       writeFileSync(archive, head(path).subarray(0, 4096))
     }
@@ -171,7 +188,8 @@ const busybox: Reader = {
     const [user, group] = [owner(found.owner), owner(found.group)]
     return {
       name: found.name,
-      // Its listing shows both kinds of link, and both kinds of file, by the permission bits' letter.
+      // Its listing shows both kinds of link, and both kinds of file, by the permission bits'
+      // letter.
       typeflag: ['-', 'l'].includes(found.letter) ? undefined : LETTERS[found.letter],
       size: ['c', 'b'].includes(found.letter) ? undefined : Number(found.size),
       mode: found.mode,
@@ -209,14 +227,15 @@ const bsdtar: Reader = {
       const [, letters = '', uname, gname, size, name] = match
       return { name, size: Number(size), mode: modeOf(letters), uname, gname }
     }
-    const options = '--options=!all,use-set=,type,mode,time,uid,gid,uname,gname,size,link,sha256,device'
+    const options =
+      '--options=!all,use-set=,type,mode,time,uid,gid,uname,gname,size,link,sha256,device'
     const words = run('bsdtar', '-P', '-cf', '-', '--format=mtree', options, `@${path}`)
       .toString()
       .replace(/^#mtree\n/, '')
       .replace(/ \\\n */g, ' ')
-    const [name = '', ...pairs] = (words.split('\n').find((line) => !line.startsWith('/set')) ?? '').split(
-      ' ',
-    )
+    const [name = '', ...pairs] = (
+      words.split('\n').find((line) => !line.startsWith('/set')) ?? ''
+    ).split(' ')
     const set = (/^\/set (.*)$/m.exec(words)?.[1] ?? '').split(' ')
     const facts = new Map([...set, ...pairs].map((pair) => pair.split('=') as [string, string]))
     const text = (key: string) => unescapeMtree(facts.get(key) ?? '')
@@ -252,7 +271,9 @@ function mtreeTime(text: string): string {
 }
 
 function unescapeMtree(text: string): string {
-  const bytes = text.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)))
+  const bytes = text.replace(/\\([0-7]{3})/g, (_, octal) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  )
   return Buffer.from(bytes, 'latin1').toString()
 }
 
@@ -302,7 +323,8 @@ const go: Reader = {
   },
 }
 
-// The first bytes hold the whole header: a body that is a hole is not fed to readers that would read it all.
+// The first bytes hold the whole header: a body that is a hole is not fed to readers that would
+// read it all.
 const HEAD = 2 ** 21
 
 const nodeTar: Reader = {
@@ -356,7 +378,11 @@ const extract: Reader = {
           const reader = tarStream.extract()
           reader.on(
             'entry',
-            ({ name, size, mode, mtime, uid, gid, uname, gname, linkname, type, ...rest }, stream, next) => {
+            (
+              { name, size, mode, mtime, uid, gid, uname, gname, linkname, type, ...rest },
+              stream,
+              next,
+            ) => {
               const { devmajor, devminor } = rest as { devmajor?: number; devminor?: number }
               const found = (body?: string): Found => ({
                 name,

@@ -14,7 +14,12 @@ is demanded and what was measured, and ends with 1 where something is missed.
 --seconds N        how long each waits (60); 0: none does
 --help`
 
-const { archives, seconds } = readOptions('soak', usage, {}, { archives: 1_000_000, seconds: 60 }).numbers
+const { archives, seconds } = readOptions(
+  'soak',
+  usage,
+  {},
+  { archives: 1_000_000, seconds: 60 },
+).numbers
 
 const modes = (['per-archive', 'persistent'] as const).flatMap((connection) =>
   (['read', 'committed'] as const).map((confirm) => ({ connection, confirm })),
@@ -39,8 +44,8 @@ async function cpuOf(state: State, mode: Mode): Promise<number> {
   return cpu
 }
 
-// V8 tidies its heap in the seconds after the start, whatever the program does: what that costs, a process shows that waits for
-// nothing, its spout closed.
+// V8 tidies its heap in the seconds after the start, whatever the program does: what that costs, a
+// process shows that waits for nothing, its spout closed.
 async function wait(state: State, what: string, mode: Mode, idle: Promise<number>) {
   const cpu = await cpuOf(state, mode)
   const more = cpu - (await idle)
@@ -104,6 +109,7 @@ if (seconds > 0) {
   }
 }
 if (archives > 0) {
-  for (const mode of modes) await send(mode.connection === 'persistent' ? archives : archives / 20, mode)
+  for (const mode of modes)
+    await send(mode.connection === 'persistent' ? archives : archives / 20, mode)
 }
 process.exitCode = missed > 0 ? 1 : 0

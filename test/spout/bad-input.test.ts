@@ -1,5 +1,11 @@
 import test, { type ExecutionContext } from 'ava'
-import { openFifo, openSpout, type SpoutOptions, TarspoutError, type TarspoutErrorCode } from 'tarspout'
+import {
+  openFifo,
+  openSpout,
+  type SpoutOptions,
+  TarspoutError,
+  type TarspoutErrorCode,
+} from 'tarspout'
 import { makeFifo } from '../fifo.js'
 import { type Generation, StandIn } from '../stand-in.js'
 import { hashOf } from '../torture/plan.js'
@@ -38,7 +44,8 @@ async function withSpout(
   }
 }
 
-const names = (reader: StandIn) => reader.commits().map(({ entries }) => entries.map(({ name }) => name))
+const names = (reader: StandIn) =>
+  reader.commits().map(({ entries }) => entries.map(({ name }) => name))
 
 test('a second spout or writer on one FIFO is refused while the first is open, and not after', async (t) => {
   await withSpout({}, async (first, _, path) => {
@@ -136,7 +143,9 @@ for (const connection of ['per-archive', 'persistent'] as const) {
       t.is(attempts, 1)
       await spout.close()
       await reader.stop()
-      t.deepEqual(reader.commits()[0]?.entries, [{ name: 'large', size: large.length, hash: hashOf(large) }])
+      t.deepEqual(reader.commits()[0]?.entries, [
+        { name: 'large', size: large.length, hash: hashOf(large) },
+      ])
     })
   })
 

@@ -15,15 +15,24 @@ import {
 import { Child } from '../child.js'
 import { generations } from '../stand-in.js'
 
-// Rule 4 of docs/delivery.md: what becomes of the bytes in the pipe when their reader left in the middle.
+// Rule 4 of docs/delivery.md: what becomes of the bytes in the pipe when their reader left in the
+// middle.
 
 const body = pattern(200_000)
 const size = archiveSize(body.length)
 
-const isClosed = (spout: Spout) => until('the write end is closed', () => spout.stats().state === 'opening')
+const isClosed = (spout: Spout) =>
+  until('the write end is closed', () => spout.stats().state === 'opening')
 
-/** A spout whose reader took the first 1000 bytes of an archive; `before` is called before it leaves. */
-async function leftInTheMiddle(t: ExecutionContext, options: SpoutOptions, before = (_path: string) => {}) {
+/**
+ * A spout whose reader took the first 1000 bytes of an archive; `before` is called before it
+ * leaves.
+ */
+async function leftInTheMiddle(
+  t: ExecutionContext,
+  options: SpoutOptions,
+  before = (_path: string) => {},
+) {
   const fifo = fifoFor(t)
   const reader = new HeldReader(t, fifo.path)
   const spout = await spoutFor(t, fifo, options)
@@ -84,7 +93,11 @@ test('what a kept pipe holds of an archive given up is not joined to the next on
   const next = commit.end()
   await isWhole(t, await reader.take(size))
   await next
-  t.is(spout.stats().opens, 3, 'it found the pipe, and left it again for the reader to see the end of file')
+  t.is(
+    spout.stats().opens,
+    3,
+    'it found the pipe, and left it again for the reader to see the end of file',
+  )
 })
 
 test('a reader that is late to look for a writer still finds one, and finishes its last commit', async (t) => {
@@ -133,7 +146,8 @@ test('a reader that comes back in the middle, when all was written, and takes th
   }
 })
 
-// What the spout sees when it goes on is a close and an open, one right behind the other: what a 1.9 reader does that lives.
+// What the spout sees when it goes on is a close and an open, one right behind the other: what a
+// 1.9 reader does that lives.
 for (const generation of generations) {
   test(`committed: a reader killed while finishing has not finished, though the spout was stopped meanwhile: ${generation}`, async (t) => {
     const fifo = fifoFor(t)

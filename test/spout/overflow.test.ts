@@ -16,7 +16,8 @@ test('what a full inotify queue may have hidden is doubt: the archive is sent ag
   const child = new Child('written', [fifo.path, String(bytes)])
   t.teardown(() => child.kill())
   await child.line('written')
-  // While the spout's process stands still, probes fill its queue; they are nothing, since no byte was read before.
+  // While the spout's process stands still, probes fill its queue; they are nothing, since no byte
+  // was read before.
   await child.pause()
   execFileSync(prober, ['--fifo', fifo.path, '--every-us', '0', '--times', String(mostEvents)])
   // Two readers share the archive, and every byte of it is taken when the spout looks again.

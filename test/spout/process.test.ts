@@ -89,22 +89,27 @@ test.serial('bodies of a spout that is aborted right after end() are let go', as
   t.is(kept, 'kept 0')
 })
 
-test.serial('what V8 compiled for commits outlives garbage collections that find none', async (t) => {
-  const child = new Child('compiled', [], ['--expose-gc', '--trace-opt', '--trace-deopt'])
-  await child.line('sent')
-  const told = child.lines
-  t.true(told.some((line) => /completed optimizing .*#addPlain/.test(line)))
-  const dropped = told.slice(told.indexOf('warm')).filter((line) => line.includes('weak objects'))
-  const ours =
-    /SharedFunctionInfo (#\w+|Commit|beginCommit|add|end|finish|take|claim|delivered|<instance_members_initializer>)>/
-  t.deepEqual(
-    dropped.filter((line) => ours.test(line)),
-    [],
-  )
-  t.is(await child.ended(), 0, child.stderr)
-})
+test.serial(
+  'what V8 compiled for commits outlives garbage collections that find none',
+  async (t) => {
+    const child = new Child('compiled', [], ['--expose-gc', '--trace-opt', '--trace-deopt'])
+    await child.line('sent')
+    const told = child.lines
+    t.true(told.some((line) => /completed optimizing .*#addPlain/.test(line)))
+    const dropped = told.slice(told.indexOf('warm')).filter((line) => line.includes('weak objects'))
+    const ours =
+      /SharedFunctionInfo (#\w+|Commit|beginCommit|add|end|finish|take|claim|delivered|<instance_members_initializer>)>/
+    t.deepEqual(
+      dropped.filter((line) => ours.test(line)),
+      [],
+    )
+    t.is(await child.ended(), 0, child.stderr)
+  },
+)
 
-const allowed = (/^Cpus_allowed_list:\s+(.*)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0')
+const allowed = (
+  /^Cpus_allowed_list:\s+(.*)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'
+)
   .split(',')
   .flatMap((range) => {
     const [first = 0, last = first] = range.split('-').map(Number)
@@ -175,7 +180,13 @@ for (const generation of generations) {
     async (t) => {
       const fifo = makeFifo()
       const plan = ['--stall-at', '100000', '--stall-times', '1', '--stall-ms', '300']
-      const reader = new StandIn(fifo, generation, [...plan, '--on-error', 'reopen', '--backoff-ms', '20'])
+      const reader = new StandIn(fifo, generation, [
+        ...plan,
+        '--on-error',
+        'reopen',
+        '--backoff-ms',
+        '20',
+      ])
       t.teardown(() => reader.kill())
       const dead = new Child('send', [fifo.path, 'dead', String(4 << 20)])
       await reader.event('stalling') // in the middle of the entry
@@ -201,7 +212,8 @@ for (const generation of generations) {
   )
 }
 
-// ---- bad input ---------------------------------------------------------------------------------------------------
+// ---- bad input
+// ---------------------------------------------------------------------------------------------------
 
 test.serial(
   'a reader that never comes: ERR_FIFO_NO_READER after the time allowed, and the process ends',
@@ -224,38 +236,51 @@ test.serial('a FIFO removed while a spout waits: ERR_FIFO_REMOVED', async (t) =>
   fifo.remove()
 })
 
-test.serial('a second spout in another process is refused, and not once the first is gone', async (t) => {
-  const fifo = makeFifo()
-  const first = new Child('send', [fifo.path, 'entry', '10'])
-  await first.line('sending')
-  const second = new Child('send', [fifo.path, 'entry', '10'])
-  t.is(await second.line('error'), 'error ERR_FIFO_BUSY')
-  first.kill()
-  await first.ended()
-  const third = new Child('send', [fifo.path, 'entry', '10'])
-  await third.line('sending')
-  third.kill()
-  fifo.remove()
-})
+test.serial(
+  'a second spout in another process is refused, and not once the first is gone',
+  async (t) => {
+    const fifo = makeFifo()
+    const first = new Child('send', [fifo.path, 'entry', '10'])
+    await first.line('sending')
+    const second = new Child('send', [fifo.path, 'entry', '10'])
+    t.is(await second.line('error'), 'error ERR_FIFO_BUSY')
+    first.kill()
+    await first.ended()
+    const third = new Child('send', [fifo.path, 'entry', '10'])
+    await third.line('sending')
+    third.kill()
+    fifo.remove()
+  },
+)
 
 for (const [connection, archives] of [
   ['persistent', Number(process.env.TARSPOUT_ARCHIVES ?? 20_000)],
   ['per-archive', 1000],
 ] as const) {
-  test.serial(`${archives} small archives, ${connection}: memory and descriptors stay flat`, async (t) => {
-    t.timeout(60_000 + archives)
-    const fifo = makeFifo()
-    const reader = new StandIn(fifo, 'C', [], 'reader', '/dev/null')
-    t.teardown(() => reader.kill())
-    const words = ['--path', fifo.path, '--archives', String(archives), '--connection', connection]
-    const child = new Child('archives', words, ['--expose-gc'])
-    const samples: { rss: number; descriptors: number }[] = []
-    for (let i = 0; i < 10; i++) samples.push(JSON.parse(await child.line('{')))
-    const [early, late] = [samples[2], samples[9]]
-    t.true(early && late && late.rss - early.rss < 16 << 20, JSON.stringify(samples))
-    t.is(early?.descriptors, late?.descriptors)
-    await child.line('done')
-    t.is(await child.ended(), 0, child.stderr)
-    fifo.remove()
-  })
+  test.serial(
+    `${archives} small archives, ${connection}: memory and descriptors stay flat`,
+    async (t) => {
+      t.timeout(60_000 + archives)
+      const fifo = makeFifo()
+      const reader = new StandIn(fifo, 'C', [], 'reader', '/dev/null')
+      t.teardown(() => reader.kill())
+      const words = [
+        '--path',
+        fifo.path,
+        '--archives',
+        String(archives),
+        '--connection',
+        connection,
+      ]
+      const child = new Child('archives', words, ['--expose-gc'])
+      const samples: { rss: number; descriptors: number }[] = []
+      for (let i = 0; i < 10; i++) samples.push(JSON.parse(await child.line('{')))
+      const [early, late] = [samples[2], samples[9]]
+      t.true(early && late && late.rss - early.rss < 16 << 20, JSON.stringify(samples))
+      t.is(early?.descriptors, late?.descriptors)
+      await child.line('done')
+      t.is(await child.ended(), 0, child.stderr)
+      fifo.remove()
+    },
+  )
 }

@@ -14,7 +14,8 @@ import {
 } from '../api/support.js'
 import { mkfifo } from '../fifo.js'
 
-// Rule 8 of docs/delivery.md. Many file systems give a new file the inode number of the one just removed.
+// Rule 8 of docs/delivery.md. Many file systems give a new file the inode number of the one just
+// removed.
 
 /** Whether some process claims the FIFO of that number. */
 function isClaimed(dev: bigint, ino: bigint): boolean {

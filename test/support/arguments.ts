@@ -17,7 +17,9 @@ export function readOptions<const O extends Options, C extends Counts>(
   counts: C,
 ) {
   try {
-    const texts: Options = Object.fromEntries(Object.keys(counts).map((name) => [name, { type: 'string' }]))
+    const texts: Options = Object.fromEntries(
+      Object.keys(counts).map((name) => [name, { type: 'string' }]),
+    )
     const known: Options = { ...options, ...texts, help: { type: 'boolean' } }
     const { values, positionals } = readArguments(process.argv.slice(2), known)
     if (values.help) {

@@ -64,15 +64,20 @@ export class Program {
 
   #add(stream: 'stdout' | 'stderr', text: string): void {
     this[stream] += text
-    for (const { pattern, resolve } of this.#waiting) if (pattern.test(this.stdout + this.stderr)) resolve()
+    for (const { pattern, resolve } of this.#waiting)
+      if (pattern.test(this.stdout + this.stderr)) resolve()
   }
 }
 
 export const sh = (t: ExecutionContext<unknown>, cwd: string, script: string, ...args: string[]) =>
   new Program(t, cwd, 'sh', ['-ec', script, 'sh', ...args]).result
 
-export const python = (t: ExecutionContext<unknown>, cwd: string, script: string, ...args: string[]) =>
-  new Program(t, cwd, 'python3', ['-c', script, ...args])
+export const python = (
+  t: ExecutionContext<unknown>,
+  cwd: string,
+  script: string,
+  ...args: string[]
+) => new Program(t, cwd, 'python3', ['-c', script, ...args])
 
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
@@ -92,8 +97,11 @@ export async function git(
   repository: string,
   ...args: string[]
 ): Promise<string> {
-  const { code, stdout, stderr } = await new Program(t, repository, 'git', ['--git-dir', repository, ...args])
-    .result
+  const { code, stdout, stderr } = await new Program(t, repository, 'git', [
+    '--git-dir',
+    repository,
+    ...args,
+  ]).result
   t.is(code, 0, stderr)
   return stdout.replace(/\n$/, '')
 }

@@ -57,8 +57,16 @@ const archiveOf = (name: string): number | undefined => {
   return match ? Number(match[1]) : undefined
 }
 
-/** Compares what the writer was told with what the readers finished. Pure: the same input gives the same verdict. */
-export function judge(plan: Plan, archives: number, told: readonly Told[], commits: readonly LoggedCommit[]) {
+/**
+ * Compares what the writer was told with what the readers finished. Pure: the same input gives the
+ * same verdict.
+ */
+export function judge(
+  plan: Plan,
+  archives: number,
+  told: readonly Told[],
+  commits: readonly LoggedCommit[],
+) {
   const planned = new Map<number, Map<string, PlannedEntry>>()
   const plannedOf = (archive: number) => {
     const known = planned.get(archive)
@@ -68,7 +76,16 @@ export function judge(plan: Plan, archives: number, told: readonly Told[], commi
     return entries
   }
   const verdict: Verdict = {
-    ...{ delivered: 0, rejected: 0, untold: 0, lost: 0, entriesLost: 0, corrupt: 0, mixed: 0, disordered: 0 },
+    ...{
+      delivered: 0,
+      rejected: 0,
+      untold: 0,
+      lost: 0,
+      entriesLost: 0,
+      corrupt: 0,
+      mixed: 0,
+      disordered: 0,
+    },
     ...{
       duplicates: 0,
       partial: 0,
@@ -124,7 +141,9 @@ export function judge(plan: Plan, archives: number, told: readonly Told[], commi
     if (word.outcome === 'delivered') delivered.set(word.archive, word)
   }
   verdict.delivered = delivered.size
-  verdict.rejected = new Set(told.filter((w) => !delivered.has(w.archive)).map((w) => w.archive)).size
+  verdict.rejected = new Set(
+    told.filter((w) => !delivered.has(w.archive)).map((w) => w.archive),
+  ).size
   verdict.untold = archives - verdict.delivered - verdict.rejected
   let latest = -1
   let attempts = 0

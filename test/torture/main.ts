@@ -42,14 +42,23 @@ const { values, numbers } = readOptions(
     list: { type: 'boolean', default: false },
   },
   {
-    ...{ archives: 1000, 'max-entries': 50, 'max-bytes': 1 << 20, seed: 1, jobs: 1, 'long-jobs': 0 },
+    ...{
+      archives: 1000,
+      'max-entries': 50,
+      'max-bytes': 1 << 20,
+      seed: 1,
+      jobs: 1,
+      'long-jobs': 0,
+    },
     ...{ 'limit-s': undefined, 'for-s': undefined },
   },
 )
 
 const pattern = new RegExp(values.rows ?? '')
 const hasGo = existsSync(fileURLToPath(new URL('../../build/readers/gotar', import.meta.url)))
-const chosen = rows.filter((row) => pattern.test(titleOf(row)) && (hasGo || !row.reader.startsWith('Go')))
+const chosen = rows.filter(
+  (row) => pattern.test(titleOf(row)) && (hasGo || !row.reader.startsWith('Go')),
+)
 if (values.list) {
   for (const row of chosen) console.log(titleOf(row))
   process.exit(0)
@@ -74,7 +83,8 @@ const facts = [
 ]
 const command = `npm run torture -- ${process.argv.slice(2).join(' ')}`
 const writePage = () =>
-  values.markdown && writeFileSync(values.markdown, markdownOf(results.of(rows), archives, facts, command))
+  values.markdown &&
+  writeFileSync(values.markdown, markdownOf(results.of(rows), archives, facts, command))
 
 // Rows that mostly sleep have jobs of their own, which cost little beside the rest.
 const queue = chosen.filter((row) => !results.has(row))
@@ -105,7 +115,8 @@ async function work(from: Row[]) {
     })
     if (ending.signal.aborted) return
     const broken = brokenPromises(result, allowances(row))
-    if (row.fault.strikes && result.strikes === 0 && archives >= 100) broken.push('the fault never struck')
+    if (row.fault.strikes && result.strikes === 0 && archives >= 100)
+      broken.push('the fault never struck')
     results.add({ row, result, broken }, conditionsOf(row))
     writePage()
     if (values.json) console.log(JSON.stringify({ title, ...result, broken }))

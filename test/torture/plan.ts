@@ -36,9 +36,10 @@ export function hashOf(bytes: Uint8Array): string {
 }
 
 /**
- * What the writer sends, made from a seed by writer and judge alike: archive n has 1 to 50 entries of 0 to 1 MiB, most of
- * them small (a mean archive has about 0.6 MB), their bodies slices of one pool of random bytes. Names say archive and entry;
- * a few are longer than 100 bytes, so that they need a pax record.
+ * What the writer sends, made from a seed by writer and judge alike: archive n has 1 to 50 entries
+ * of 0 to 1 MiB, most of them small (a mean archive has about 0.6 MB), their bodies slices of one
+ * pool of random bytes. Names say archive and entry; a few are longer than 100 bytes, so that they
+ * need a pax record.
  */
 export class Plan {
   readonly #seed: number
@@ -79,7 +80,8 @@ export class Plan {
     return hashOf(this.#pool.subarray(entry.offset, entry.offset + size))
   }
 
-  // One in eight lies at an edge of a block; the rest spread over the powers of two, the small ones more often.
+  // One in eight lies at an edge of a block; the rest spread over the powers of two, the small ones
+  // more often.
   #size(random: () => number): number {
     const edges = [0, 1, 511, 512, 513, 1024, 4096, 65536]
     const choice = random() % 8

@@ -47,18 +47,26 @@ export function commitName(): string {
   }
 }
 
-/** The rows that were run, one JSON line each, so that a run can be stopped, gone on with, and put together from parts. */
+/**
+ * The rows that were run, one JSON line each, so that a run can be stopped, gone on with, and put
+ * together from parts.
+ */
 export class Results {
   readonly #path: string | undefined
   readonly #lines = new Map<string, Line>()
 
-  constructor(path: string | undefined, conditionsOf: (row: Row) => Conditions, rows: readonly Row[]) {
+  constructor(
+    path: string | undefined,
+    conditionsOf: (row: Row) => Conditions,
+    rows: readonly Row[],
+  ) {
     this.#path = path
     if (path === undefined || !existsSync(path)) return
     const wanted = new Map(rows.map((row) => [titleOf(row), conditionsOf(row)]))
     for (const text of readFileSync(path, 'utf8').split('\n').filter(Boolean)) {
       const line: Line = JSON.parse(text)
-      if (isDeepStrictEqual(wanted.get(line.title), line.conditions)) this.#lines.set(line.title, line)
+      if (isDeepStrictEqual(wanted.get(line.title), line.conditions))
+        this.#lines.set(line.title, line)
     }
   }
 

@@ -1,6 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -41,7 +49,10 @@ const ended = async (child: ChildProcess) => {
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
 }
 
-/** Runs one row: a FIFO behind a symlink, a reader that is started again when killed, a writer, and the verdict. */
+/**
+ * Runs one row: a FIFO behind a symlink, a reader that is started again when killed, a writer, and
+ * the verdict.
+ */
 export async function runRow(row: Row, options: RowOptions): Promise<RowResult> {
   const folder = mkdtempSync(join(tmpdir(), 'tarspout-torture-'))
   try {
@@ -148,7 +159,8 @@ class RowRun {
     return archive
   }
 
-  // The FIFO lies elsewhere under a name of its own; what the writer knows is the symlink, replaced at once.
+  // The FIFO lies elsewhere under a name of its own; what the writer knows is the symlink, replaced
+  // at once.
   #makeFifo() {
     const fifo = join(this.#folder, `scratch-${this.#fifos++}`)
     mkfifo(fifo)
@@ -176,7 +188,10 @@ class RowRun {
       ...['--on-error', 'reopen', '--backoff-ms', '60', '--backoff-max-ms', '100'],
     ]
     // The fault's own words come first: the first of a name counts.
-    const child = this.#spawn(join(readers, go ? 'gotar' : 'reader'), [...(fault.reader ?? []), ...words])
+    const child = this.#spawn(join(readers, go ? 'gotar' : 'reader'), [
+      ...(fault.reader ?? []),
+      ...words,
+    ])
     this.#reader = child
     if (child.stdout) {
       createInterface({ input: child.stdout }).on('line', (line) => {
@@ -213,7 +228,16 @@ class RowRun {
     const { archives, seed } = this.#options
     const { writer: kind, connection, confirm, fault } = this.#row
     const words: WriterOptions = {
-      ...{ kind, path: this.#out, seed, limits: this.#limits(), from, archives, connection, confirm },
+      ...{
+        kind,
+        path: this.#out,
+        seed,
+        limits: this.#limits(),
+        from,
+        archives,
+        connection,
+        confirm,
+      },
       ...{ pipeSize: fault.pipeSize, highWaterMark: fault.highWaterMark, everyMs: fault.everyMs },
       zeroCopy: fault.zeroCopy,
     }

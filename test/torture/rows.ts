@@ -14,7 +14,10 @@ export interface Fault {
   readonly prober?: readonly string[]
   /** Milliseconds until the supervisor starts a reader again that was killed. */
   readonly restartMs?: number
-  /** Milliseconds (from, to) between the first archive a writer is told about and its death; another one goes on. */
+  /**
+   * Milliseconds (from, to) between the first archive a writer is told about and its death; another
+   * one goes on.
+   */
   readonly killWriterMs?: readonly [number, number]
   /** The capacity the writer asks the pipe for. */
   readonly pipeSize?: number
@@ -26,13 +29,19 @@ export interface Fault {
   readonly limits?: PlanLimits
   /** Readers it is for; default all. */
   readonly generations?: readonly Generation[]
-  /** Whether a reader takes an archive with it that it has read whole: only confirm 'committed' survives that. */
+  /**
+   * Whether a reader takes an archive with it that it has read whole: only confirm 'committed'
+   * survives that.
+   */
   readonly losesRead?: boolean
   /** Whether a spout may give an archive up (ERR_DELIVERY_UNCERTAIN): told so, its user knows. */
   readonly mayReject?: boolean
   /** Whether a thousand archives take minutes of waiting. */
   readonly isLong?: boolean
-  /** Whether it is seen to strike (closes, kills, stalls, probes are counted): a row in which it never does proves nothing. */
+  /**
+   * Whether it is seen to strike (closes, kills, stalls, probes are counted): a row in which it
+   * never does proves nothing.
+   */
   readonly strikes?: boolean
 }
 
@@ -58,7 +67,10 @@ const slow = ['--read-delay-us', us(40), '--read-max', '4096', '--read-percent',
 const alone = { everyMs: 2, limits: { maxEntries: 3, maxBytes: 3000 } }
 
 // Packed until they are written, and on their way before they are whole.
-const many = { limits: { maxEntries: 2000, maxBytes: 1000, hasLongNames: false }, highWaterMark: 256 << 10 }
+const many = {
+  limits: { maxEntries: 2000, maxBytes: 1000, hasLongNames: false },
+  highWaterMark: 256 << 10,
+}
 
 const manySmall: readonly Fault[] = [
   { name: 'many small entries', ...many },
@@ -84,10 +96,18 @@ const manySmall: readonly Fault[] = [
   { ...many, name: 'many small entries, slow reads', reader: slow },
 ]
 
-const closesAtOnce: Fault = { name: 'closes, reopens at once', strikes: true, reader: closing(10, 0) }
+const closesAtOnce: Fault = {
+  name: 'closes, reopens at once',
+  strikes: true,
+  reader: closing(10, 0),
+}
 
 // The same with zeroCopy.
-const mapped = (fault: Fault): Fault => ({ ...fault, zeroCopy: true, name: `mapped, ${fault.name}` })
+const mapped = (fault: Fault): Fault => ({
+  ...fault,
+  zeroCopy: true,
+  name: `mapped, ${fault.name}`,
+})
 
 export const faults: readonly Fault[] = [
   { name: 'none' },
@@ -189,7 +209,8 @@ export const faults: readonly Fault[] = [
     strikes: true,
     reader: ['--stall-within', mib, '--stall-percent', '10', '--stall-ms', ms(300)],
   },
-  // Faster than an archive is read: a prober cannot be told from a reader that comes back, so some archives are given up.
+  // Faster than an archive is read: a prober cannot be told from a reader that comes back, so some
+  // archives are given up.
   {
     name: 'prober each 0.3 ms',
     isLong: true,
@@ -228,7 +249,13 @@ export const faults: readonly Fault[] = [
 const generations: readonly Generation[] = ['A', 'B', 'C']
 
 /** Those that Go's own archive/tar needs no plan for. */
-const goFaults = ['none', 'finishes in 0 to 20 ms', '4 KiB pipe', 'prober each 20 ms', 'writer killed']
+const goFaults = [
+  'none',
+  'finishes in 0 to 20 ms',
+  '4 KiB pipe',
+  'prober each 20 ms',
+  'writer killed',
+]
 
 function* generateRows(): Generator<Row> {
   for (const fault of faults) {
@@ -251,7 +278,13 @@ function* generateRows(): Generator<Row> {
   }
   for (const fault of faults.filter(({ zeroCopy }) => !zeroCopy)) {
     for (const reader of fault.generations ?? generations) {
-      yield { writer: 'createWriteStream', reader, fault, connection: 'per-archive', confirm: undefined }
+      yield {
+        writer: 'createWriteStream',
+        reader,
+        fault,
+        connection: 'per-archive',
+        confirm: undefined,
+      }
       for (const connection of ['per-archive', 'persistent'] as const) {
         yield { writer: 'net.Socket', reader, fault, connection, confirm: undefined }
       }
@@ -269,8 +302,9 @@ export function titleOf(row: Row): string {
 }
 
 /**
- * What a row may show: losses, where a spout was told only that an archive was read and its reader then died over it;
- * rejections, where the fault cannot be told from a reader that comes and goes without end.
+ * What a row may show: losses, where a spout was told only that an archive was read and its reader
+ * then died over it; rejections, where the fault cannot be told from a reader that comes and goes
+ * without end.
  */
 export function allowances(row: Row): Allowances {
   return {

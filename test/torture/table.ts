@@ -24,7 +24,10 @@ const columns: readonly (readonly [string, (result: RowResult) => string])[] = [
 export function tableOf(finished: readonly Finished[]): string {
   const lines = [
     ['row', ...columns.map(([name]) => name)],
-    ...finished.map(({ row, result }) => [titleOf(row), ...columns.map(([, cell]) => cell(result))]),
+    ...finished.map(({ row, result }) => [
+      titleOf(row),
+      ...columns.map(([, cell]) => cell(result)),
+    ]),
   ]
   const widths =
     lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? []

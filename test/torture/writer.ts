@@ -1,5 +1,6 @@
-// The writer of one row, in its own process: sends archives by plan and prints, one JSON line each, what it was told.
-//   node dist-test/torture/writer.js '{"kind":"tarspout","path":...,"seed":1,"from":0,"archives":10,...}'
+// The writer of one row, in its own process: sends archives by plan and prints, one JSON line each,
+//   what it was told. node dist-test/torture/writer.js
+//   '{"kind":"tarspout","path":...,"seed":1,"from":0,"archives":10,...}'
 import { constants, createWriteStream, open } from 'node:fs'
 import { Socket } from 'node:net'
 import { Readable, type Writable } from 'node:stream'
@@ -70,7 +71,8 @@ async function tarspout() {
       .end()
       .then(
         ({ attempts }) => tell({ archive, outcome: 'delivered', attempts }),
-        (error) => tell({ archive, outcome: 'rejected', attempts: 0, code: error.code ?? error.message }),
+        (error) =>
+          tell({ archive, outcome: 'rejected', attempts: 0, code: error.code ?? error.message }),
       )
       .then(() => void pending.delete(settled))
     pending.add(settled)
@@ -85,7 +87,12 @@ function packed(archive: number): Readable {
   const archiver = pack()
   const add = async () => {
     for (const entry of plan.archive(archive)) {
-      const header: HeaderArgument = { name: entry.name, size: entry.size, mode: 0o600, mtime: new Date(0) }
+      const header: HeaderArgument = {
+        name: entry.name,
+        size: entry.size,
+        mode: 0o600,
+        mtime: new Date(0),
+      }
       await new Promise<void>((resolve, reject) => {
         const sink = archiver.entry(header, Buffer.from(plan.body(entry)), (error) =>
           error ? reject(error) : resolve(),

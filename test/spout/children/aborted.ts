@@ -1,4 +1,5 @@
-// Aborts many spouts right after their archives were ended, and says how many of the bodies lent to them are kept. --expose-gc
+// Aborts many spouts right after their archives were ended, and says how many of the bodies lent to
+// them are kept. --expose-gc
 import { setImmediate as turn } from 'node:timers/promises'
 import { openSpout } from 'tarspout'
 import { makeFifo } from '../../fifo.js'

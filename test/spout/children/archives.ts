@@ -1,4 +1,5 @@
-// Sends many small archives: --path P --archives N [--connection C] [--confirm C]. Prints RSS and descriptors on the way.
+// Sends many small archives: --path P --archives N [--connection C] [--confirm C]. Prints RSS and
+// descriptors on the way.
 import { readdirSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { openSpout } from 'tarspout'
@@ -28,7 +29,9 @@ for (let archive = 0; archive < archives; archive++) {
   if ((archive + 1) % Math.ceil(archives / 10) === 0) {
     globalThis.gc?.()
     const descriptors = readdirSync('/proc/self/fd').length
-    console.log(JSON.stringify({ archive: archive + 1, rss: process.memoryUsage.rss(), descriptors }))
+    console.log(
+      JSON.stringify({ archive: archive + 1, rss: process.memoryUsage.rss(), descriptors }),
+    )
   }
 }
 await Promise.all(pending)

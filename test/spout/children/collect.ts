@@ -1,4 +1,5 @@
-// Brings many spouts into a state, drops them, and collects garbage until nothing more happens. --expose-gc
+// Brings many spouts into a state, drops them, and collects garbage until nothing more happens.
+// --expose-gc
 import { readdirSync } from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
 import { makeFifo } from '../../fifo.js'

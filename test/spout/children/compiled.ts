@@ -1,5 +1,5 @@
-// Sends archives until V8 has compiled the way they take, then some more after each of several garbage collections that find none.
-// --expose-gc
+// Sends archives until V8 has compiled the way they take, then some more after each of several
+// garbage collections that find none. --expose-gc
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openSpout } from 'tarspout'

@@ -1,4 +1,5 @@
-// Brings a spout into a state and ends the process: by process.exit(7), or ('fall') by having nothing left to do.
+// Brings a spout into a state and ends the process: by process.exit(7), or ('fall') by having
+// nothing left to do.
 import { reach, type State } from './states.js'
 
 const [state, path = '', how] = process.argv.slice(2)

@@ -1,5 +1,5 @@
-// Brings a spout into a state and measures the CPU time this process takes over some seconds in it, and how often its engine wakes:
-// STATE PATH SECONDS OPTIONS_AS_JSON
+// Brings a spout into a state and measures the CPU time this process takes over some seconds in it,
+// and how often its engine wakes: STATE PATH SECONDS OPTIONS_AS_JSON
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { reach, type State } from './states.js'

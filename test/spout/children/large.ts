@@ -1,5 +1,5 @@
-// Sends archives of large bodies, on the processors named: PATH PROCESSORS ARCHIVES ENTRIES BYTES. Prints "sent" and
-// the names of this process's threads.
+// Sends archives of large bodies, on the processors named: PATH PROCESSORS ARCHIVES ENTRIES BYTES.
+// Prints "sent" and the names of this process's threads.
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { openSpout } from 'tarspout'
@@ -19,5 +19,8 @@ for (let archive = 0; archive < archives; archive++) {
   await commit.end()
 }
 const tasks = readdirSync('/proc/self/task')
-console.log('sent', ...tasks.map((task) => readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trim()))
+console.log(
+  'sent',
+  ...tasks.map((task) => readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trim()),
+)
 await spout.close()

@@ -1,5 +1,5 @@
-// 64 spouts wait for readers in one process: files are read beside them, and each delivers once its reader comes, while those
-// before it still wait. Prints the longest time of each, in ms.
+// 64 spouts wait for readers in one process: files are read beside them, and each delivers once its
+// reader comes, while those before it still wait. Prints the longest time of each, in ms.
 import { openSync, readSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'

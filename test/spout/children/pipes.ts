@@ -1,4 +1,5 @@
-// Sends a small archive: PATH GO. Prints "sent"; once the file GO is there sends a large one, and prints "large".
+// Sends a small archive: PATH GO. Prints "sent"; once the file GO is there sends a large one, and
+// prints "large".
 import { existsSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openSpout } from 'tarspout'

@@ -1,7 +1,9 @@
-// Sends one archive of one entry: PATH NAME BYTES [READER_TIMEOUT_MS [CONFIRM]]. Prints "sending", then "delivered" or the error's code.
+// Sends one archive of one entry: PATH NAME BYTES [READER_TIMEOUT_MS [CONFIRM]]. Prints "sending",
+// then "delivered" or the error's code.
 import { openSpout, type SpoutOptions } from 'tarspout'
 
-const [path = '', name = '', bytes, readerTimeoutMs = 'Infinity', confirm = 'read'] = process.argv.slice(2)
+const [path = '', name = '', bytes, readerTimeoutMs = 'Infinity', confirm = 'read'] =
+  process.argv.slice(2)
 try {
   const spout = await openSpout({
     path,

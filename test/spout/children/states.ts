@@ -4,7 +4,9 @@ import { openFifo, openSpout, type Spout, type SpoutOptions } from 'tarspout'
 // O_RDONLY | O_NONBLOCK: a reader in this process that never reads unless told.
 const readerFlags = 0o4000
 
-/** Every state of a spout in which something can happen to its process, thread or last reference. */
+/**
+ * Every state of a spout in which something can happen to its process, thread or last reference.
+ */
 export const states = [
   'opened', // nothing begun
   'begun', // a commit with an entry, not ended

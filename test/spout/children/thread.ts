@@ -1,5 +1,5 @@
-// Terminates a worker thread that is in a state, then shows that the process and the FIFO are in order.
-// Second argument: 'alone' if only the worker loads the addon before it is terminated.
+// Terminates a worker thread that is in a state, then shows that the process and the FIFO are in
+// order. Second argument: 'alone' if only the worker loads the addon before it is terminated.
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'

@@ -1,4 +1,5 @@
-// Sends one archive of one entry: PATH BYTES. Prints "written" once all of it is in the pipe, then "delivered" and the attempts.
+// Sends one archive of one entry: PATH BYTES. Prints "written" once all of it is in the pipe, then
+// "delivered" and the attempts.
 import { setTimeout as delay } from 'node:timers/promises'
 import { openSpout } from 'tarspout'
 import { archiveSize, pattern } from '../../api/support.js'
