@@ -28,7 +28,7 @@ for (const step of steps) runTool('node-gyp', step, '--silent', ...headers)
 rmSync(join(root, 'dist'), { recursive: true, force: true })
 runTool('tsc', '-p', 'tsconfig.json')
 
-const { specSchema } = await import('../dist/pachyderm/spec-schema.js')
+const { specSchema } = await import('../dist/spec/spec-schema.js')
 writeFileSync(
   join(root, 'dist/pipeline-spec.schema.json'),
   `${JSON.stringify(specSchema(), undefined, 2)}\n`,

@@ -5,11 +5,11 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DIFFERENCES } from '../dist-test/drop-in/pack-differences.js'
 import { disagreements } from '../dist-test/interop/compare.js'
 import { GRID, writeArchive } from '../dist-test/interop/grid.js'
 import { LIMITS } from '../dist-test/interop/limits.js'
 import { READERS } from '../dist-test/interop/readers.js'
-import { DIFFERENCES } from '../dist-test/pack-differences.js'
 
 const PAGE = new URL('../docs/format.md', import.meta.url)
 

@@ -10,6 +10,5 @@ if [ $# -eq 0 ]; then set -- 22 24 26; fi
 for release; do
   npx --yes --package "node@$release" -- node -p '`Node ${process.version}`'
   npx --yes --package "node@$release" -- node node_modules/ava/entrypoints/cli.mjs \
-    dist-test/api/*.test.js dist-test/spout/*.test.js dist-test/drop-in/*.test.js \
-    dist-test/fifo-writer.test.js dist-test/fifo-reader.test.js dist-test/header.test.js dist-test/pack.test.js dist-test/body.test.js
+    dist-test/{spout,fifo,drop-in,tar}/*.test.js dist-test/receiver/fifo-reader.test.js
 done

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
-import { TarspoutError } from './errors.js'
+import { TarspoutError } from './base/errors.js'
 
 const require = createRequire(import.meta.url)
 

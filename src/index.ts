@@ -1,3 +1,4 @@
+export { TarspoutError, type TarspoutErrorCode } from './base/errors.js'
 export {
   createFifoWriteStream,
   type FifoWriteStream,
@@ -10,11 +11,11 @@ export {
   SpoutManager,
   type SpoutManagerOptions,
 } from './drop-in/spout-manager.js'
-export { TarspoutError, type TarspoutErrorCode } from './errors.js'
 export { type FifoOptions, type FifoWriter, openFifo } from './fifo/fifo.js'
 export type { FifoStats } from './fifo/stats.js'
-export { type PipelineSpec, parsePipelineSpec } from './pachyderm/spec.js'
-export { SpecError, type SpecFault } from './pachyderm/spec-source.js'
+export type { NameRules } from './names/name-rules.js'
+export { type PipelineSpec, parsePipelineSpec } from './spec/spec.js'
+export { SpecError, type SpecFault } from './spec/spec-source.js'
 export type { Commit, EntryOptions, RunEntry } from './spout/commit.js'
 export type { SpoutOptions } from './spout/options.js'
 export type { Receipt } from './spout/receipt.js'
@@ -22,4 +23,3 @@ export type { RunOptions, RunSummary } from './spout/run.js'
 export { openSpout, type Spout, type SpoutStats } from './spout/spout.js'
 export type { Body, BodyChunk, Entry, EntryType } from './tar/entry.js'
 export { encodeHeader } from './tar/header.js'
-export type { NameRules } from './tar/name-rules.js'

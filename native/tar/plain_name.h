@@ -24,7 +24,7 @@ inline constexpr std::array<bool, 256> kAllowed = Allowed();
 
 // Whether every Pachyderm reader surely takes the name as it stands (docs/pachyderm.md, section 2):
 // harmless printable ASCII, relative, already clean. A name that fails may still be fine;
-// src/tar/name-rules.ts decides.
+// src/names/name-rules.ts decides.
 inline bool IsPlainName(std::string_view name) {
   char before = '/';
   for (const char c : name) {

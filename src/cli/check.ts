@@ -1,4 +1,4 @@
-import { specSchema } from '../pachyderm/spec-schema.js'
+import { specSchema } from '../spec/spec-schema.js'
 import { readArguments } from './arguments.js'
 import { formatCount } from './report.js'
 import { readSpecFiles } from './spec-files.js'

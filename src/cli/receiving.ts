@@ -1,4 +1,4 @@
-import { READER_GENERATIONS, type ReaderGeneration } from '../pachyderm/receiver.js'
+import { READER_GENERATIONS, type ReaderGeneration } from '../receiver/receiver.js'
 import { readChoice, readCount, readDuration } from './arguments.js'
 
 /** The options that `run` and `receive` share: both receive archives and commit them. */

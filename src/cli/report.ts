@@ -1,6 +1,6 @@
-import type { JobEvent, ProcessorEvent } from '../pachyderm/processor.js'
-import type { CommitEvent } from '../pachyderm/receiver.js'
-import type { RunnerEvent } from '../pachyderm/runner.js'
+import type { CommitEvent } from '../receiver/receiver.js'
+import type { JobEvent, ProcessorEvent } from '../runner/processor.js'
+import type { RunnerEvent } from '../runner/runner.js'
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB']
 

@@ -1,4 +1,4 @@
-import { LocalRun } from '../pachyderm/local-run.js'
+import { LocalRun } from '../runner/local-run.js'
 import { readArguments, readMode } from './arguments.js'
 import { Ending } from './ending.js'
 import { findProgram } from './find-program.js'

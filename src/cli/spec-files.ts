@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { checkPipelineSpec, type PipelineSpec } from '../pachyderm/spec.js'
-import { formatFault } from '../pachyderm/spec-source.js'
+import { checkPipelineSpec, type PipelineSpec } from '../spec/spec.js'
+import { formatFault } from '../spec/spec-source.js'
 
 /**
  * Reads specification files (`-`: standard input); the faults of all of them, each with the file

@@ -1,6 +1,6 @@
-import type { ProcessorEvent } from '../pachyderm/processor.js'
-import type { ReceiverProgress } from '../pachyderm/receiver.js'
-import type { RunnerEvent } from '../pachyderm/runner.js'
+import type { ReceiverProgress } from '../receiver/receiver.js'
+import type { ProcessorEvent } from '../runner/processor.js'
+import type { RunnerEvent } from '../runner/runner.js'
 import { formatBytes, formatCount, formatEvent } from './report.js'
 
 const REFRESH_MS = 100

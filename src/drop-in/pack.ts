@@ -1,6 +1,6 @@
 import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { TarspoutError } from '../errors.js'
+import { TarspoutError } from '../base/errors.js'
 import { END_OF_ARCHIVE, paddingBytes } from '../tar/blocks.js'
 import { bytesOf, gather, pieces, wrongSize } from '../tar/body.js'
 import type { Body } from '../tar/entry.js'

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { TarspoutError } from '../errors.js'
+import { TarspoutError } from '../base/errors.js'
 import { checkPath, describe } from '../fifo/options.js'
 import type { Commit } from '../spout/commit.js'
 import type { SpoutOptions } from '../spout/options.js'

@@ -1,6 +1,6 @@
 import { getSystemErrorMap } from 'node:util'
-import { TarspoutError } from '../errors.js'
-import { abortError } from './abort.js'
+import { abortError } from '../base/abort.js'
+import { TarspoutError } from '../base/errors.js'
 
 /** Why an archive or a channel failed: native/engine/messages.h, `Failure`, in its order. */
 export const FAILURES = [

@@ -1,7 +1,7 @@
-import { TarspoutError } from '../errors.js'
-import { abortError, onAbort } from './abort.js'
+import { abortError, onAbort } from '../base/abort.js'
+import { type Deferred, deferred } from '../base/deferred.js'
+import { TarspoutError } from '../base/errors.js'
 import { Channel, type ChannelListener } from './channel.js'
-import { type Deferred, deferred } from './deferred.js'
 import {
   checkKnown,
   checkPath,

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { TarspoutError } from '../errors.js'
+import { TarspoutError } from '../base/errors.js'
 
 const TRIES = 6
 const FIRST_PAUSE_MS = 5

@@ -1,5 +1,5 @@
 import type { NativeChannel, Verdict } from '../addon.js'
-import { putFlatName } from '../tar/name-rules.js'
+import { putFlatName } from '../names/name-rules.js'
 
 /** Bytes of the largest body that can be gathered. */
 export const MOST_GATHERED = 1024

@@ -11,8 +11,8 @@ import {
   type FifoSettings,
   fifoSettings,
 } from '../fifo/options.js'
+import { checkName, type NameRules } from '../names/name-rules.js'
 import { encodeHeader } from '../tar/header.js'
-import { checkName, type NameRules } from '../tar/name-rules.js'
 
 export interface SpoutOptions {
   /**

@@ -1,4 +1,4 @@
-import { deferred } from '../fifo/deferred.js'
+import { deferred } from '../base/deferred.js'
 import { checkCount, checkKnown, checkMs, describe } from '../fifo/options.js'
 import { Commit, type RunEntry } from './commit.js'
 import type { SpoutCore } from './core.js'

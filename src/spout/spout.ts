@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { abortError, onAbort } from '../fifo/abort.js'
+import { abortError, onAbort } from '../base/abort.js'
 import { openPatiently } from '../fifo/patience.js'
 import { type FifoStats, fifoStats } from '../fifo/stats.js'
 import { Commit } from './commit.js'

@@ -1,4 +1,4 @@
-import { TarspoutError } from '../errors.js'
+import { TarspoutError } from '../base/errors.js'
 import type { Body, BodyChunk } from './entry.js'
 
 /** What an error about a body can say of its entry. */

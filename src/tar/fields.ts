@@ -1,4 +1,4 @@
-import { TarspoutError } from '../errors.js'
+import { TarspoutError } from '../base/errors.js'
 import { type EntryFields, type EntryType, TYPEFLAGS } from './entry.js'
 import { type Mtime, splitMtime } from './mtime.js'
 

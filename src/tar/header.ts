@@ -1,5 +1,5 @@
 import { addon } from '../addon.js'
-import { TarspoutError, type TarspoutErrorCode } from '../errors.js'
+import { TarspoutError, type TarspoutErrorCode } from '../base/errors.js'
 import { BLOCK_BYTES } from './blocks.js'
 import { bytesOf } from './body.js'
 import type { Entry } from './entry.js'

@@ -17,8 +17,8 @@ import {
   type FifoWriteStreamOptions,
   openFifo,
 } from 'tarspout'
-import { ByteReader } from '../byte-reader.js'
-import { makeFifo } from '../fifo.js'
+import { ByteReader } from '../support/byte-reader.js'
+import { makeFifo } from '../support/fifo.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const codeOf = (error: unknown) => (error as { code?: string }).code

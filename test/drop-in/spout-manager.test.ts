@@ -6,9 +6,9 @@ import { PassThrough, Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { type SpoutCommit, SpoutManager, type SpoutManagerOptions } from 'tarspout'
-import { ByteReader } from '../byte-reader.js'
-import { makeFifo, type TestFifo } from '../fifo.js'
-import { generations, StandIn } from '../stand-in.js'
+import { ByteReader } from '../support/byte-reader.js'
+import { makeFifo, type TestFifo } from '../support/fifo.js'
+import { generations, StandIn } from '../support/stand-in.js'
 import { hashOf } from '../torture/plan.js'
 
 const codeOf = (error: unknown) => (error as { code?: string }).code

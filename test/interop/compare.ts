@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { TYPEFLAGS } from '../header-oracle.js'
+import { TYPEFLAGS } from '../tar/header-oracle.js'
 import type { Row } from './grid.js'
 import type { Found } from './readers.js'
 

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Parser, type ReadEntry } from 'tar'
 import tarStream from 'tar-stream'
-import { TYPEFLAGS } from '../header-oracle.js'
+import { TYPEFLAGS } from '../tar/header-oracle.js'
 import type { Row } from './grid.js'
 
 export interface Found {

@@ -1,4 +1,4 @@
-// The quick yes for names: never for a name that breaks a rule of src/tar/name-rules.ts, always for
+// The quick yes for names: never for a name that breaks a rule of src/names/name-rules.ts, always for
 // the usual ones.
 #include "tar/plain_name.h"
 

@@ -1,9 +1,10 @@
 // What takes too long for `npm test`, or is a matter of time: `npm run soak`.
-import { Child } from '../child.js'
-import { makeFifo } from '../fifo.js'
+
 import type { State } from '../spout/children/states.js'
-import { StandIn } from '../stand-in.js'
 import { readOptions } from '../support/arguments.js'
+import { Child } from '../support/child.js'
+import { makeFifo } from '../support/fifo.js'
+import { StandIn } from '../support/stand-in.js'
 
 const usage = `npm run soak [-- OPTIONS]
 

@@ -6,8 +6,8 @@ import {
   TarspoutError,
   type TarspoutErrorCode,
 } from 'tarspout'
-import { makeFifo } from '../fifo.js'
-import { type Generation, StandIn } from '../stand-in.js'
+import { makeFifo } from '../support/fifo.js'
+import { type Generation, StandIn } from '../support/stand-in.js'
 import { hashOf } from '../torture/plan.js'
 
 async function fails(t: ExecutionContext, code: TarspoutErrorCode, call: () => unknown) {

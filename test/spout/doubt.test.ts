@@ -2,6 +2,7 @@ import { closeSync, constants, openSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import type { Receipt, Spout, SpoutOptions } from 'tarspout'
+import { Child } from '../support/child.js'
 import {
   archiveSize,
   fifoFor,
@@ -11,9 +12,8 @@ import {
   spoutFor,
   standInFor,
   until,
-} from '../api/support.js'
-import { Child } from '../child.js'
-import { generations } from '../stand-in.js'
+} from '../support/spout.js'
+import { generations } from '../support/stand-in.js'
 
 // Rule 4 of docs/delivery.md: what becomes of the bytes in the pipe when their reader left in the
 // middle.

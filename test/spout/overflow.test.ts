@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
-import { archiveSize, fifoFor, HeldReader, pattern, readArchive } from '../api/support.js'
-import { Child } from '../child.js'
+import { Child } from '../support/child.js'
+import { archiveSize, fifoFor, HeldReader, pattern, readArchive } from '../support/spout.js'
 
 const prober = fileURLToPath(new URL('../../build/readers/prober', import.meta.url))
 const mostEvents = Number(readFileSync('/proc/sys/fs/inotify/max_queued_events', 'utf8'))

@@ -1,6 +1,7 @@
 import { readFileSync, rmSync, statSync } from 'node:fs'
 import test from 'ava'
 import { openSpout } from 'tarspout'
+import { mkfifo } from '../support/fifo.js'
 import {
   archiveSize,
   deliverOne,
@@ -11,8 +12,7 @@ import {
   readArchive,
   spoutFor,
   until,
-} from '../api/support.js'
-import { mkfifo } from '../fifo.js'
+} from '../support/spout.js'
 
 // Rule 8 of docs/delivery.md. Many file systems give a new file the inode number of the one just
 // removed.

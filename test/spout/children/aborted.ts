@@ -2,7 +2,7 @@
 // them are kept. --expose-gc
 import { setImmediate as turn } from 'node:timers/promises'
 import { openSpout } from 'tarspout'
-import { makeFifo } from '../../fifo.js'
+import { makeFifo } from '../../support/fifo.js'
 
 const gc = globalThis.gc
 if (!gc) throw new Error('needs --expose-gc')

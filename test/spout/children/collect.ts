@@ -2,7 +2,7 @@
 // --expose-gc
 import { readdirSync } from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
-import { makeFifo } from '../../fifo.js'
+import { makeFifo } from '../../support/fifo.js'
 import { reach, type State } from './states.js'
 
 const state = process.argv[2] as State

@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openSpout } from 'tarspout'
-import { makeFifo } from '../../fifo.js'
+import { makeFifo } from '../../support/fifo.js'
 
 const gc = globalThis.gc
 if (!gc) throw new Error('needs --expose-gc')

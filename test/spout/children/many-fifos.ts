@@ -4,7 +4,7 @@ import { openSync, readSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { openSpout } from 'tarspout'
-import { makeFifo } from '../../fifo.js'
+import { makeFifo } from '../../support/fifo.js'
 
 const nonblocking = 0o4000
 const now = () => Number(process.hrtime.bigint()) / 1e6

@@ -2,7 +2,7 @@
 // "delivered" and the attempts.
 import { setTimeout as delay } from 'node:timers/promises'
 import { openSpout } from 'tarspout'
-import { archiveSize, pattern } from '../../api/support.js'
+import { archiveSize, pattern } from '../../support/spout.js'
 
 const [path = '', bytes] = process.argv.slice(2)
 const size = Number(bytes)
