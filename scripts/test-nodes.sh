@@ -10,5 +10,6 @@ if [ $# -eq 0 ]; then set -- 22 24 26; fi
 for release; do
   npx --yes --package "node@$release" -- node -p '`Node ${process.version}`'
   npx --yes --package "node@$release" -- node node_modules/ava/entrypoints/cli.mjs \
-    dist-test/{spout,fifo,drop-in,tar}/*.test.js dist-test/receiver/fifo-reader.test.js
+    dist-test/spout/*.test.js dist-test/fifo/*.test.js dist-test/drop-in/*.test.js dist-test/tar/*.test.js \
+    dist-test/receiver/fifo-reader.test.js
 done
