@@ -1,5 +1,5 @@
-// The quick yes for names: never for a name that breaks a rule of src/names/name-rules.ts, always for
-// the usual ones.
+// The quick yes for names: never for a name that breaks a rule of src/names/name-rules.ts, always
+// for the usual ones.
 #include "tar/plain_name.h"
 
 #include <algorithm>
