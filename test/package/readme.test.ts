@@ -31,7 +31,7 @@ for (const [index, { source, output }] of programs.entries()) {
 
 test('the README lists every error code, and no other', (t) => {
   const listed = [...readme.matchAll(/^\| `(ERR_\w+)` /gm)].map(([, code]) => code)
-  const errors = readFileSync(join(root, 'src/errors.ts'), 'utf8')
+  const errors = readFileSync(join(root, 'src/base/errors.ts'), 'utf8')
   const codes = [...errors.matchAll(/^ {2}\| '(ERR_\w+)'/gm)].map(([, code]) => code)
   t.true(codes.length > 0)
   t.deepEqual(listed, codes)
